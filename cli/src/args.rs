@@ -9,6 +9,7 @@ pub mod companion;
 pub mod compression;
 pub mod erofs;
 pub mod history;
+pub mod key;
 pub mod known;
 pub mod layer_output;
 pub mod legacy;

@@ -5,7 +5,7 @@ use crate::command::{
     attach, blob, build, build_graph, cache, check, check_stage, closure, completions, config, copy, delete, demo,
     derivation, detach, diff, digest, discover, explain, image, index, init, inspect, layer, layers, ls, man, manifest,
     merge, merge_trees, nix_db, overlay, prefetch, pull, push, rates, ready, report, root, sbom, schema, script, serve,
-    stream, tarsum, why,
+    sign, stream, tarsum, verify, why,
 };
 use crate::config::Config;
 use crate::screen::log;
@@ -71,6 +71,8 @@ enum Command {
     Attach(attach::Options),
     Discover(discover::Options),
     Detach(detach::Options),
+    Sign(Box<sign::Options>),
+    Verify(Box<verify::Options>),
     Merge(merge::Options),
     Stream(stream::Options),
     Helper(ready::Options),
@@ -135,6 +137,8 @@ impl Cli {
             Command::Attach(options) => attach::run(options, common),
             Command::Discover(options) => discover::run(options, common),
             Command::Detach(options) => detach::run(options, common),
+            Command::Sign(options) => sign::run(options, common),
+            Command::Verify(options) => verify::run(options, common),
             Command::Merge(options) => merge::run(options, common),
             Command::Stream(options) => stream::run(options, common),
             Command::Helper(options) => ready::run(options),

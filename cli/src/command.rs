@@ -43,6 +43,8 @@ pub mod sbom;
 pub mod schema;
 pub mod script;
 pub mod serve;
+pub mod sign;
 pub mod stream;
 pub mod tarsum;
+pub mod verify;
 pub mod why;

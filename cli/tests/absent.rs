@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::Mutex;
 
 /// Command lines with one file that is not there; OUT is where stages write a layer.
-const LINES: [&str; 140] = [
+const LINES: [&str; 152] = [
     "init ABSENT -o new.json",
     "build ABSENT -o x.tar",
     "build spec.json --root ABSENT -o x.tar",
@@ -143,6 +143,18 @@ const LINES: [&str; 140] = [
     "attach oci:ABSENT text --type text/plain",
     "attach oci:layout ABSENT --type text/plain",
     "attach localhost:1/x:1 text --type text/plain --ca ABSENT",
+    "sign oci:ABSENT --key ed.key",
+    "sign oci:layout --key ABSENT",
+    "sign oci:layout --key ed.key --attest ABSENT --type spdx",
+    "sign oci:layout --key cosign.key --password-file ABSENT",
+    "sign localhost:1/x:1 --key ed.key --ca ABSENT",
+    "verify oci:ABSENT --key ed.pub",
+    "verify oci:layout --key ABSENT",
+    "verify oci:layout --policy ABSENT",
+    "verify localhost:1/x:1 --key ed.pub --ca ABSENT",
+    "pull localhost:1/x:1 -o x.tar --verify-key ABSENT",
+    "copy ok.tar oci:new --verify-key ABSENT",
+    "build spec.json --root root --base oci:layout --verify-key ABSENT -o x.tar",
     "discover oci:ABSENT",
     "discover localhost:1/x:1 --ca ABSENT",
     "detach oci:ABSENT --type text/plain",
@@ -228,7 +240,7 @@ fn empty_files() {
 }
 
 /// Commands that look into something or move it, and what stands behind them; IT is what they are given.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 30] = [
     "inspect IT",
     "inspect IT --files",
     "inspect IT --tree --json",
@@ -246,6 +258,8 @@ const COMMANDS: [&str; 28] = [
     "manifest IT",
     "delete IT",
     "attach IT text --type text/plain",
+    "sign IT --key ed.key",
+    "verify IT --key ed.pub",
     "discover IT",
     "detach IT --type text/plain",
     "merge IT -o new.tar",

@@ -98,6 +98,7 @@ pub fn prepare(place: &Place) {
     }
     let whole = place.read("ok.tar");
     place.write("cut.tar", &whole[..whole.len() / 2]);
+    crate::support::keys::keys(place);
     place.write("text", "hello\n");
     place.write("empty", "");
     place.write("list.json", "[1, 2");

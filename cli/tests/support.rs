@@ -12,6 +12,7 @@ pub mod faulty;
 pub mod http;
 pub mod image_spec;
 pub mod judges;
+pub mod keys;
 pub mod lab;
 pub mod memory;
 mod named_tests;

@@ -58,6 +58,20 @@ impl ImageFile {
         Ok(ImageFile { blobs, images: found.images, artifacts: found.artifacts, has_index: false, limits })
     }
 
+    /// Opens an OCI layout that need hold no image, such as one of signatures alone.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no layout.
+    pub fn open_artifacts(path: &Path, shown: &Path, limits: Limits) -> Result<ImageFile> {
+        let blobs = Blobs::open(path, shown, limits)?;
+        if !blobs.has(INDEX_NAME) {
+            return Err(blobs.error(format!("found no {INDEX_NAME} of an OCI layout")));
+        }
+        let (_, found) = oci_layout::all(&blobs)?;
+        Ok(ImageFile { blobs, images: found.images, artifacts: found.artifacts, has_index: false, limits })
+    }
+
     /// See [`oci_layout::readers_agree`].
     #[cfg(any(test, fuzzing))]
     pub(crate) fn readers_agree(&self) -> Option<bool> {

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const UNKNOWN: &str = "unknown";
 
 /// An index whose entries are not read yet: anything may be said of what is no image.
-type Listing = Index<Value>;
+pub(crate) type Listing = Index<Value>;
 
 /// What a layout lists besides images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,16 +68,23 @@ pub(crate) struct Found {
 
 /// The images of a layout, in the index's order, and the artifacts. What is neither is passed over.
 pub(crate) fn images(blobs: &Blobs) -> Result<Found> {
-    let index = top(blobs)?;
-    let mut found = Found::default();
+    let (index, found) = all(blobs)?;
     let piece = if blobs.is_flat() { MANIFEST_NAME } else { INDEX_NAME };
-    collect(blobs, &index, &Level { piece, names: &[], entry: None, depth: 0 }, &mut found)?;
     let images = &found.images;
     match images.iter().find(|image| image.is_present).or(images.first()) {
         Some(image) if image.is_present => Ok(found),
         Some(image) => Err(blobs.error(format!("found no {}", image.config.name))),
         None => Err(blobs.error(format!("{piece}: found no image{}", found.kinds(&index)))),
     }
+}
+
+/// The index of a layout, and all that it lists, were it no image.
+pub(crate) fn all(blobs: &Blobs) -> Result<(Listing, Found)> {
+    let index = top(blobs)?;
+    let mut found = Found::default();
+    let piece = if blobs.is_flat() { MANIFEST_NAME } else { INDEX_NAME };
+    collect(blobs, &index, &Level { piece, names: &[], entry: None, depth: 0 }, &mut found)?;
+    Ok((index, found))
 }
 
 /// index.json; of a `dir:` directory one that lists its manifest.json, which is a manifest or an index.

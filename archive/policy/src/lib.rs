@@ -1,5 +1,5 @@
 //! Tells whether an image is as a policy wants it, without running it: sizes, packages, files, config, licences, signatures
-//! of store paths.
+//! of store paths, and who must have signed the image itself.
 //!
 //! A [`Policy`] is parsed from a file (FORMAT.md beside this crate). [`Facts`] are what is known of an image.
 //! [`Policy::check`] compares them; each [`Finding`] says what is wrong and what to do.
@@ -14,6 +14,7 @@ mod finding;
 mod policy;
 mod rule;
 mod sarif;
+mod trust;
 
 pub use error::{Error, Result};
 pub use facts::{Facts, FileFact, FileKind, LayerFact};
@@ -23,3 +24,4 @@ pub use policy::{
     RequiredFile, SignaturesPolicy, SizePolicy,
 };
 pub use sarif::sarif;
+pub use trust::{RequiredAttestation, SignedFact, TrustFacts, TrustPolicy, TrustRule};

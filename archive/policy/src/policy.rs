@@ -2,7 +2,7 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::{Error, Facts, Finding, Result, rule};
+use crate::{Error, Facts, Finding, Result, TrustPolicy, rule};
 use layerstone_store::{Digest, parse_bytes};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub struct Policy {
     pub signatures: SignaturesPolicy,
     /// Digests of the base's manifest that are allowed; empty allows all.
     pub bases: Vec<Digest>,
+    /// Who must have signed it, and what must be stated about it.
+    pub trust: TrustPolicy,
 }
 
 /// Bytes at most, as numbers or as `500M`, `1Gi`.

@@ -19,7 +19,8 @@ pub(crate) fn validate(policy: &Policy) -> Result<(), String> {
     packages::validate(&policy.packages)?;
     files::validate(&policy.files)?;
     config::validate(&policy.config)?;
-    signatures::validate(&policy.signatures)
+    signatures::validate(&policy.signatures)?;
+    policy.trust.validate()
 }
 
 pub(crate) fn check(policy: &Policy, facts: &Facts) -> Vec<Finding> {

@@ -64,21 +64,32 @@ pub fn attach(place: &Place, wanted: &Wanted, attachment: &Attachment, opener: &
         .map(|path| open(path, &attachment.media_type, &opener.limits))
         .collect::<Result<_>>()?;
     let subject = subject(place, wanted, opener)?;
-    let layers = files.iter().map(|file| file.layer.clone()).collect();
     let annotations = annotations(attachment, &files)?;
-    let manifest =
-        StoredManifest::of(Manifest::of_artifact(&attachment.artifact_type, layers, subject.clone(), annotations));
-    let to = OciDestination::open(&target, CompressionChoice::default(), opener.registries, &[])?;
+    let referrer = put_artifact(&target, &subject, &attachment.artifact_type, &files, annotations, opener)?;
+    Ok(Attached { subject, referrer })
+}
+
+/// Puts an artifact of these files whose subject is this; its entry in the list of that one's referrers.
+pub(crate) fn put_artifact(
+    target: &ImageTarget,
+    subject: &Descriptor,
+    artifact_type: &str,
+    files: &[AttachedFile],
+    annotations: BTreeMap<String, String>,
+    opener: &Opener<'_>,
+) -> Result<Descriptor> {
+    let layers = files.iter().map(|file| file.layer.clone()).collect();
+    let manifest = StoredManifest::of(Manifest::of_artifact(artifact_type, layers, subject.clone(), annotations));
+    let to = OciDestination::open(target, CompressionChoice::default(), opener.registries, &[])?;
     let store = to.store();
-    for AttachedFile { layer, content } in &files {
+    for AttachedFile { layer, content } in files {
         store.put(layer, content)?;
     }
     let config: Arc<dyn Content> = Arc::new(EMPTY_CONFIG.to_vec());
     store.put(&empty_config(), &config)?;
     store.put_referrer(&manifest.descriptor, &manifest.bytes)?;
     store.finish_referrers()?;
-    let referrer = Referrer::of(&manifest.descriptor, &manifest.bytes).map_or(manifest.descriptor, |it| it.entry);
-    Ok(Attached { subject, referrer })
+    Ok(Referrer::of(&manifest.descriptor, &manifest.bytes).map_or(manifest.descriptor, |it| it.entry))
 }
 
 /// The manifest or index that a name leads to, without what is said of it there. A layout must have it as it is.

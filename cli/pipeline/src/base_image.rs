@@ -1,8 +1,10 @@
 //! The image to build on, or to look into: opened, its layers plain, and what they hold. Of one in a registry whose files
 //! nobody needs only the manifest and the config are fetched.
 
+use crate::find_manifest::no_manifest;
 use crate::opener::{OpenedFile, origin};
 use crate::remote::RemoteImage;
+use crate::verify::{check_opened, require_signed};
 use crate::{Opener, Report, Result};
 use layerstone_image::{ImageFile, ImageStorePaths, ImageSummary, StoredImage, store_paths_of};
 use layerstone_layer::{Blob, Layer, Progress};
@@ -79,7 +81,10 @@ impl BaseImage {
     /// It cannot be read or fetched, or is no image for that platform.
     pub fn open(place: &Place, spec: Option<&Spec>, needs: BaseNeeds, opener: &Opener<'_>) -> Result<BaseImage> {
         let wanted = wanted_for(spec).of_base();
-        if let (Place::Registry(reference), BaseNeeds::Description) = (place, needs) {
+        // What a tag leads to now is what is used, wherever it leads later.
+        let pinned =
+            if let Place::Registry(_) = place { require_signed(place, &wanted, false, opener)? } else { place.clone() };
+        if let (Place::Registry(reference), BaseNeeds::Description) = (&pinned, needs) {
             let remote = opener.remote(reference, &wanted)?;
             return match described(&remote, opener)? {
                 Some(base) => Ok(base),
@@ -87,7 +92,14 @@ impl BaseImage {
                 None => BaseImage::of(opener.fetch(reference, remote)?, opener),
             };
         }
-        BaseImage::of(opener.open(place, &wanted)?, opener)
+        let opened = opener.open(&pinned, &wanted)?;
+        match place {
+            Place::Registry(_) => {}
+            Place::File(location) => check_opened(&opened, location, opener)?,
+            Place::Engine(..) if opener.verify_keys.is_empty() => {}
+            Place::Engine(..) => return Err(no_manifest(place, "an engine")),
+        }
+        BaseImage::of(opened, opener)
     }
 
     fn of(opened: OpenedFile, opener: &Opener<'_>) -> Result<BaseImage> {

@@ -2,10 +2,10 @@
 //! to them. Does not know where they go.
 
 use crate::{Error, Result};
-use layerstone_image::ImageFile;
+use layerstone_image::{Artifact, ImageFile};
 use layerstone_layer::{Content, Layer};
 use layerstone_oci::{Descriptor, Index, Manifest, Referrer, media_type};
-use layerstone_registry::Repository;
+use layerstone_registry::{Error as RegistryError, Repository};
 use layerstone_store::{Digest, Limit, Limits};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -102,6 +102,24 @@ impl BlobSource<'_> {
             BlobSource::Registry(repository) => repository.referrers(subject, None)?,
             BlobSource::File(file) => file.referrers(subject)?,
         })
+    }
+
+    /// What a tag of the repository leads to, or what a layout calls so; none if nothing is.
+    pub fn tagged(&self, tag: &str) -> Result<Option<(Descriptor, Vec<u8>)>> {
+        match self {
+            BlobSource::Registry(repository) => match repository.manifest(tag) {
+                Ok(fetched) => Ok(Some((fetched.descriptor, fetched.bytes))),
+                Err(RegistryError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            BlobSource::File(file) => {
+                let is_meant =
+                    |name: &String| name == tag || name.strip_suffix(tag).is_some_and(|it| it.ends_with(':'));
+                let artifact = file.artifacts().iter().find(|it| it.repo_tags.iter().any(is_meant));
+                let read = |it: &Artifact| Ok((it.entry.clone(), file.manifest(&it.digest)?));
+                artifact.map(read).transpose()
+            }
+        }
     }
 
     /// The bytes of a manifest or an index that is listed, if there may be one more.

@@ -14,6 +14,7 @@ use crate::{
     BaseImage, BaseNeeds, BuildCache, BuildState, CacheOptions, CompressionChoice, ErofsCache, ImageTarget,
     LayersBelow, Opener, Origin, PlanOptions, PreviousImages, PreviousPlan, Registries, Report, Result, ScriptOptions,
 };
+use layerstone_attestation::PublicKey;
 use layerstone_layer::{Layer, LayerFile, Source};
 use layerstone_layering::{PlanBase, Settings, Strategy};
 use layerstone_oci::{BlobStore, Image, Place, PutImage, Reference};
@@ -61,6 +62,8 @@ pub struct BuildOptions<'a> {
     pub checks: Checks,
     /// What it is published with.
     pub companions: Companions,
+    /// One of these keys must have signed the base, and what is copied; none if nobody need.
+    pub verify_keys: Vec<PublicKey>,
     /// Receives warnings, notices and progress.
     pub report: &'a dyn Report,
 }
@@ -86,6 +89,7 @@ impl<'a> BuildOptions<'a> {
             erofs_cache: None,
             checks: Checks::default(),
             companions: Companions::default(),
+            verify_keys: Vec::new(),
             report,
         }
     }
@@ -121,7 +125,13 @@ impl<'a> BuildOptions<'a> {
 
     /// How images are opened that are built on, or copied.
     pub(crate) fn opener(&self) -> Opener<'a> {
-        Opener { registries: self.registries, limits: self.limits, cache: self.cache.clone(), report: self.report }
+        Opener {
+            registries: self.registries,
+            limits: self.limits,
+            cache: self.cache.clone(),
+            verify_keys: self.verify_keys.clone(),
+            report: self.report,
+        }
     }
 }
 

@@ -56,7 +56,15 @@ impl Copier<'_> {
                     true => opened.file.images()?,
                     false => vec![opened.image()?],
                 };
-                images.into_iter().map(|image| self.check_stored(image, policy)).collect()
+                let trust = policy.map(|policy| &policy.trust);
+                let checked = |image: StoredImage| {
+                    let opener = self.options.opener();
+                    let trusted = trust.map(|trust| trust.check_image(place, &opened, &image, &opener)).transpose()?;
+                    let mut checked = self.check_stored(image, policy)?;
+                    checked.findings.extend(trusted.into_iter().flatten());
+                    Ok(checked)
+                };
+                images.into_iter().map(checked).collect()
             }
         }
     }

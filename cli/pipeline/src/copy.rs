@@ -11,6 +11,7 @@ use crate::copy_referrers::put_referrers;
 use crate::error::chain_text;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::opener::OpenedFile;
+use crate::verify::require_signed;
 use crate::{
     BuildOptions, Builder, CacheOptions, Destination, ErofsCache, ImageSource, Opener, Rehearsal, Report, Result,
     Tally, remote,
@@ -47,6 +48,21 @@ impl Copier<'_> {
         specs.iter_mut().for_each(|spec| self.options.scripts.apply(spec));
         specs.iter().try_for_each(check_spec)?;
         remote::specs_for(&self.wanted, specs, path)
+    }
+
+    /// The source, if one of the keys signed it that must have; where there are any, a tag of a registry is replaced by the
+    /// digest that is signed. Of a spec the base is looked at when it is opened.
+    ///
+    /// # Errors
+    ///
+    /// None of the keys signed it.
+    pub fn signed(&self, source: &ImageSource, all: bool) -> Result<ImageSource> {
+        match source {
+            ImageSource::Image(place) => {
+                Ok(ImageSource::Image(require_signed(place, &self.wanted, all, &self.options.opener())?))
+            }
+            spec @ ImageSource::Spec(_) => Ok(spec.clone()),
+        }
     }
 
     /// Builds the image of a spec, and puts all of it but its name; `path` is the spec's file, and `several` tells that

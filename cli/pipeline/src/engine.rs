@@ -73,7 +73,7 @@ fn is_broken_pipe(error: &layerstone_layer::Error) -> bool {
 }
 
 /// Starts a program that a signal which ends us ends too.
-fn start(command: &mut Command) -> io::Result<(Child, Leftover)> {
+pub(crate) fn start(command: &mut Command) -> io::Result<(Child, Leftover)> {
     Leftover::make(|| {
         let child = command.spawn()?;
         // Before Linux 5.3 it goes on.

@@ -45,6 +45,12 @@ pub enum Error {
     /// The customisation layer.
     #[error("{0}")]
     Root(#[from] layerstone_root::Error),
+    /// Keys, signatures and statements.
+    #[error("{0}")]
+    Attestation(#[from] layerstone_attestation::Error),
+    /// Policies.
+    #[error("{0}")]
+    Policy(#[from] layerstone_policy::Error),
     /// Root scripts.
     #[error("{0}")]
     Overlay(#[from] layerstone_overlay::Error),

@@ -37,7 +37,7 @@ pub fn find_manifest(place: &Place, wanted: &Wanted, opener: &Opener<'_>) -> Res
 }
 
 /// The error for a place that holds images without manifests.
-fn no_manifest(place: &Place, found: &str) -> Error {
+pub(crate) fn no_manifest(place: &Place, found: &str) -> Error {
     let message = format!("no manifest: {place}: found {found}, expected an OCI layout or a registry");
     Error::advised(message, "`layerstone inspect` shows the image ID; a copy to oci:DIR has a manifest")
 }

@@ -1,7 +1,7 @@
 //! Gathers what is known of an image that a policy is compared with.
 
 use crate::image_bill::ImageContents;
-use crate::{BillSources, Report, Result};
+use crate::{BillSources, Report, Result, TrustCheck};
 use layerstone_closure::{Database, ReferencesGraph};
 use layerstone_image::StoredImage;
 use layerstone_policy::{Facts, FileFact, FileKind, Finding, LayerFact, Policy};
@@ -22,6 +22,8 @@ pub struct PolicyCheck {
     pub meta: Vec<MetaFile>,
     /// The store directory of images.
     pub store_dir: String,
+    /// Whom the policies trust.
+    pub trust: TrustCheck,
 }
 
 impl PolicyCheck {

@@ -6,6 +6,7 @@ use crate::build_cache::FetchCache;
 use crate::oci_destination::OciDestination;
 use crate::remote::RemoteImage;
 use crate::{CacheOptions, CompressionChoice, Destination, ImageTarget, Registries, Report, Result, engine, remote};
+use layerstone_attestation::PublicKey;
 use layerstone_image::{ImageFile, StoredImage};
 use layerstone_layer::{Blob, BlobCache};
 use layerstone_oci::{Image, Location, Place, Reference, Wanted};
@@ -21,6 +22,8 @@ pub struct Opener<'a> {
     pub limits: Limits,
     /// Where layers of registries are kept: those of bases, and none that only pass through.
     pub cache: CacheOptions,
+    /// One of these keys must have signed what is built on or copied; none if nobody need.
+    pub verify_keys: Vec<PublicKey>,
     /// Receives warnings and progress.
     pub report: &'a dyn Report,
 }

@@ -2,11 +2,13 @@
 
 use crate::args::Common;
 use crate::args::cache::CacheArgs;
+use crate::args::key::VerifyKeyArgs;
 use crate::args::limit::LimitArgs;
 use crate::args::read::parse_place;
 use crate::args::registry::ConnectArgs;
 use anyhow::Result;
 use clap::Args;
+use layerstone_attestation::PublicKey;
 use layerstone_oci::Place;
 use layerstone_pipeline::{BaseImage, BaseNeeds, Opener, Registries, Report};
 use layerstone_spec::Spec;
@@ -23,6 +25,8 @@ pub struct BaseArgs {
     #[arg(long, value_name = "PLACE")]
     base: Option<OsString>,
     #[command(flatten)]
+    verify: VerifyKeyArgs,
+    #[command(flatten)]
     limits: LimitArgs,
 }
 
@@ -35,6 +39,16 @@ impl BaseArgs {
     /// The base that the flag names, or else the spec.
     fn place(&self, spec: Option<&Spec>) -> Result<Option<Place>> {
         Ok(self.named()?.or_else(|| spec.and_then(|spec| spec.from_image.clone())))
+    }
+
+    /// Keys of which one must have signed it.
+    pub fn verify_keys(&self) -> Result<Vec<PublicKey>> {
+        self.verify.keys()
+    }
+
+    /// The files of these keys.
+    pub fn key_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.verify.files()
     }
 
     /// The file or directory of that base.
@@ -55,7 +69,8 @@ impl BaseArgs {
         cache: &CacheArgs,
         report: &dyn Report,
     ) -> Result<Option<BaseImage>> {
-        let opener = Opener { registries, limits: self.limits(), cache: cache.options(), report };
+        let verify_keys = self.verify.keys()?;
+        let opener = Opener { registries, limits: self.limits(), cache: cache.options(), verify_keys, report };
         let base = self.place(spec)?.map(|place| BaseImage::open(&place, spec, BaseNeeds::Files, &opener));
         Ok(base.transpose()?)
     }
@@ -78,7 +93,8 @@ impl StageBaseArgs {
 
     /// The files that are read: those of the base that the flag names, or else the spec, and of the registry.
     pub fn files(&self, spec: Option<&Spec>) -> Vec<PathBuf> {
-        self.base.file(spec).into_iter().chain(self.connect.files().cloned()).collect()
+        let files = self.base.key_files().chain(self.connect.files());
+        self.base.file(spec).into_iter().chain(files.cloned()).collect()
     }
 
     /// Opens the base that the flag names, or else the spec.
@@ -93,6 +109,12 @@ impl StageBaseArgs {
 
     /// What opens images.
     pub fn opener<'a>(&self, registries: &'a Registries, report: &'a dyn Report) -> Opener<'a> {
-        Opener { registries, limits: self.limits(), cache: CacheArgs::default().options(), report }
+        Opener {
+            registries,
+            limits: self.limits(),
+            cache: CacheArgs::default().options(),
+            verify_keys: Vec::new(),
+            report,
+        }
     }
 }

@@ -33,7 +33,7 @@ impl ReadArgs {
 
     /// What opens images.
     pub fn opener<'a>(&self, registries: &'a Registries, report: &'a dyn Report) -> Opener<'a> {
-        Opener { registries, limits: self.limits(), cache: CacheOptions::default(), report }
+        Opener { registries, limits: self.limits(), cache: CacheOptions::default(), verify_keys: Vec::new(), report }
     }
 
     /// Files that are read.

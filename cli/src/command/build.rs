@@ -174,6 +174,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         step.spec(&store, file.as_deref(), spec)?;
         step.libraries(&store, spec)?;
         step.files(&options.base.file(Some(spec)));
+        step.files(options.base.key_files());
     }
     step.files(&options.plan.files().chain(options.known.file()).collect::<Vec<_>>());
     Ok(step.finish()?)
@@ -198,6 +199,7 @@ impl Options {
             replaces: target.map(|target| (target.clone(), None)),
             takes_blobs: target.is_some_and(ImageTarget::keeps_oci_images) && !self.archive.legacy,
             base: self.base.named()?,
+            verify_keys: self.base.verify_keys()?,
             limits: self.base.limits(),
             scripts: self.scripts.options(),
             sandbox: self.sandbox.options(),
@@ -219,7 +221,8 @@ impl Options {
         let mut files =
             Files::of(store).reads(self.plan.files()).reads(self.known.file()).reads(self.layers.strategy.file());
         for (spec, _) in specs {
-            files = files.reads_spec(file.as_deref(), spec).reads(self.base.file(Some(spec)));
+            files =
+                files.reads_spec(file.as_deref(), spec).reads(self.base.file(Some(spec))).reads(self.base.key_files());
         }
         let files = files.reads(self.scripts.files()).reads(self.registry.files());
         let files = files.writes(&self.step.depfile).writes_state(self.state.as_deref()).writes_to(target);

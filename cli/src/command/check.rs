@@ -9,7 +9,7 @@ use crate::screen::out::print;
 use crate::screen::table::counted;
 use anyhow::{Result, bail, ensure};
 use clap::Args;
-use layerstone_pipeline::{CheckedImage, ImageSource, PolicyCheck};
+use layerstone_pipeline::{CheckedImage, ImageSource, PolicyCheck, TrustCheck};
 use layerstone_policy::{Finding, Policy, sarif};
 use layerstone_store::{Store, read_input};
 use serde_json::json;
@@ -26,8 +26,8 @@ pub struct Options {
     /// The image: an image.json, a file or directory of images, registry:REF, docker:NAME or podman:NAME
     #[arg(value_name = "IMAGE")]
     image: OsString,
-    /// Compare the image with a policy (layerstone/policy): sizes, packages, files, config, licences, signatures; may be given
-    /// more than once
+    /// Compare the image with a policy (layerstone/policy): sizes, packages, files, config, licences, signatures, whom to trust;
+    /// may be given more than once
     #[arg(long, value_name = "FILE")]
     policy: Vec<PathBuf>,
     /// Print what --policy finds as SARIF 2.1.0, which code hosts show
@@ -69,15 +69,24 @@ impl Options {
             ensure!(self.bill.files().next().is_none(), "--graph, --db, --meta: expected --policy, which they are for");
             return Ok(None);
         }
-        let read = |path: &PathBuf| Ok(Policy::parse(&read_input(path)?, &path.display().to_string())?);
+        let (policies, trust) = read_policies(&self.policy)?;
         Ok(Some(PolicyCheck {
-            policies: self.policy.iter().map(read).collect::<Result<_>>()?,
+            policies,
+            trust,
             graph: self.bill.graph()?,
             database: self.bill.database(store)?,
             meta: self.bill.meta()?,
             store_dir: store.dir().to_owned(),
         }))
     }
+}
+
+/// Policies, and whom they trust.
+pub fn read_policies(paths: &[PathBuf]) -> Result<(Vec<Policy>, TrustCheck)> {
+    let read = |path: &PathBuf| Ok(Policy::parse(&read_input(path)?, &path.display().to_string())?);
+    let policies: Vec<Policy> = paths.iter().map(read).collect::<Result<_>>()?;
+    let trust = TrustCheck::read(paths.iter().map(PathBuf::as_path).zip(&policies))?;
+    Ok((policies, trust))
 }
 
 fn value(CheckedImage { name, platform, layers, faults, findings }: &CheckedImage) -> serde_json::Value {
@@ -94,7 +103,7 @@ fn text(CheckedImage { name, platform, layers, faults, findings }: &CheckedImage
 }
 
 /// What is wrong, which chain of references brings it in, and what to do.
-fn finding_text(finding: &Finding) -> String {
+pub fn finding_text(finding: &Finding) -> String {
     let layer = finding.layer.map(|layer| format!(", in layer {layer}")).unwrap_or_default();
     let mut text = format!("  {}: {}{layer}\n", finding.rule, clean(&finding.message));
     if finding.chain.len() > 1 {

@@ -3,6 +3,7 @@
 use crate::args::Common;
 use crate::args::companion::CompanionArgs;
 use crate::args::erofs::ErofsArgs;
+use crate::args::key::VerifyKeyArgs;
 use crate::args::result::ResultArgs;
 use crate::args::transfer::TransferArgs;
 use crate::overwrite::Files;
@@ -44,6 +45,8 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["digest_file", "metadata_file"])]
     dry_run: bool,
     #[command(flatten)]
+    verify: VerifyKeyArgs,
+    #[command(flatten)]
     transfer: TransferArgs,
     #[command(flatten)]
     erofs: ErofsArgs,
@@ -62,7 +65,10 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let is_alone = |location: &Location| !location.path.is_dir() && location.reference().is_none();
     let replaced = matches!(&source, ImageSource::Image(Place::File(location)) if is_alone(location));
     // Any other output is still refused over it.
-    options.erofs.noted(Files::default().reads(source.path()).writes(options.results.files())).check()?;
+    options
+        .erofs
+        .noted(Files::default().reads(source.path()).reads(options.verify.files()).writes(options.results.files()))
+        .check()?;
     let read: Vec<&ImageSource> = [&source].into_iter().filter(|_| !replaced).collect();
     options.transfer.check_files(&read, &target, &options.results)?;
     let registries = options.transfer.registries(common);
@@ -71,6 +77,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         all: options.all,
         referrers: options.referrers,
         dry_run: options.dry_run,
+        verify: &options.verify,
         transfer: &options.transfer,
         erofs_cache: options.erofs.directory.as_ref(),
         companions: None,
@@ -90,6 +97,8 @@ pub struct How<'a> {
     pub referrers: bool,
     /// Only what would be done is told.
     pub dry_run: bool,
+    /// Who must have signed it.
+    pub verify: &'a VerifyKeyArgs,
     pub transfer: &'a TransferArgs,
     /// Directory that keeps the layers as file systems.
     pub erofs_cache: Option<&'a PathBuf>,
@@ -121,6 +130,8 @@ pub fn copy(
     copier.referrers = how.referrers;
     copier.options.erofs_cache = how.erofs_cache.cloned();
     copier.options.companions = companions;
+    copier.options.verify_keys = how.verify.keys()?;
+    let source = &copier.signed(source, how.all)?;
     copier.options.replaces = Some((target.clone(), name.clone()));
     if how.dry_run {
         let rehearsal = Arc::default();

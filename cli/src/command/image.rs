@@ -98,7 +98,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let compression = options.compression.choice()?;
     target.compression(&compression)?;
     let read = Files::of(&store).reads_spec(Some(&options.spec), &spec).reads_layers(&files);
-    let read = read.reads(options.base.file(Some(&spec))).reads(options.registry.files());
+    let read =
+        read.reads(options.base.file(Some(&spec))).reads(options.base.key_files()).reads(options.registry.files());
     let written = read.writes(&options.step.depfile).writes_to(&target);
     written.writes(options.results.files()).check()?;
     let registries = options.registry.registries(options.base.limits(), common);
@@ -130,6 +131,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     cache.finish();
     step.file(&options.spec);
     step.files(&options.base.file(Some(&spec)));
+    step.files(options.base.key_files());
     files.iter().try_for_each(|layer| step.layer(&store, &layer.path))?;
     Ok(step.finish()?)
 }

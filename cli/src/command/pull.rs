@@ -2,8 +2,10 @@
 
 use super::copy::{How, copy, parse_name};
 use crate::args::Common;
+use crate::args::key::VerifyKeyArgs;
 use crate::args::result::ResultArgs;
 use crate::args::transfer::TransferArgs;
+use crate::overwrite::Files;
 use crate::screen::answer::AnswerArgs;
 use anyhow::Result;
 use clap::Args;
@@ -34,6 +36,8 @@ pub struct Options {
     #[arg(long, conflicts_with = "compression")]
     referrers: bool,
     #[command(flatten)]
+    verify: VerifyKeyArgs,
+    #[command(flatten)]
     transfer: TransferArgs,
     #[command(flatten)]
     results: ResultArgs,
@@ -47,6 +51,8 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let target = ImageTarget::parse(&options.output)?;
     let name = options.name.as_deref().map(parse_name).transpose()?;
     options.transfer.check_files(&[], &target, &options.results)?;
+    options.verify.keys()?;
+    Files::default().reads(options.verify.files()).writes_to(&target).check()?;
     let registries = options.transfer.registries(common);
     check_places([], &target, &registries)?;
     if options.all && reference.digest().is_none() {
@@ -67,6 +73,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         all: options.all,
         referrers: options.referrers,
         dry_run: false,
+        verify: &options.verify,
         transfer: &options.transfer,
         companions: None,
         erofs_cache: None,

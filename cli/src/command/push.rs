@@ -4,6 +4,7 @@ use super::copy::{How, copy};
 use super::pull::parse_reference;
 use crate::args::Common;
 use crate::args::companion::CompanionArgs;
+use crate::args::key::VerifyKeyArgs;
 use crate::args::result::ResultArgs;
 use crate::args::transfer::TransferArgs;
 use crate::overwrite::Files;
@@ -69,6 +70,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         all: options.all,
         referrers: options.referrers,
         dry_run: options.dry_run,
+        verify: &VerifyKeyArgs::default(),
         transfer: &options.transfer,
         erofs_cache: None,
         companions: Some(&options.companions),

@@ -5,7 +5,7 @@
 pub type Row = (&'static str, &'static str);
 
 /// Variables. Those of programs that are run (DOCKER_HOST, CONTAINER_HOST) are theirs.
-pub const VARIABLES: [Row; 28] = [
+pub const VARIABLES: [Row; 29] = [
     ("LAYERSTONE_CONFIG", "the file of settings to read instead of the project's and the user's; empty for none"),
     ("LAYERSTONE_CACHE", "the cache's directory; empty for none"),
     ("XDG_CACHE_HOME", "where the cache is if nothing names it: layerstone in it, or in ~/.cache"),
@@ -16,6 +16,7 @@ pub const VARIABLES: [Row; 28] = [
     ("HOME", "what ~ stands for above, and where docker's credentials are, .docker/config.json in it"),
     ("TMPDIR", "where temporary files lie; /tmp if it is not set"),
     ("SOURCE_DATE_EPOCH", "what `now` is, in seconds since 1970; seldom the time of the build"),
+    ("COSIGN_PASSWORD", "the password of the private key of `sign`, instead of asking for it"),
     ("REGISTRY_AUTH_FILE", "the file with credentials, instead of podman's and docker's"),
     ("DOCKER_AUTH_CONFIG", "the text of a file with credentials, which is searched before all files"),
     ("XDG_RUNTIME_DIR", "where podman's credentials are, containers/auth.json in it"),

@@ -102,6 +102,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "attach localhost:5000/team/web:1 web.spdx.json --type spdx --attest buildkit",
         ],
     ),
+    (
+        "sign",
+        &[
+            "sign oci:pulled --key release.key",
+            "sign localhost:5000/team/web:1 --key release.key --form both",
+            "sign oci:pulled --key release.key --attest web.spdx.json --type spdx",
+        ],
+    ),
+    (
+        "verify",
+        &["verify oci:pulled --key release.pub", "verify oci:pulled --key release.pub --type spdx --predicate-only"],
+    ),
     ("discover", &["discover localhost:5000/team/web:1", "discover oci:pulled --type spdx --json"]),
     ("detach", &["detach oci:pulled --type spdx"]),
     ("merge", &["merge web.tar other.tar -o both.tar", "merge web.tar oci:pulled -o both.tar.gz"]),

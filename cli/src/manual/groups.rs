@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
         "Move them",
         &["push", "pull", "copy", "index", "merge", "serve", "ls", "digest", "manifest", "blob", "delete", "prefetch"],
     ),
-    ("What is attached to them", &["attach", "discover", "detach"]),
+    ("What is attached to them", &["attach", "sign", "verify", "discover", "detach"]),
     (
         "Stages of a build",
         &["root", "closure", "rates", "layers", "layer", "nix-db", "image", "overlay", "helper", "merge-trees"],

@@ -8,6 +8,7 @@ use crate::command::check_stage::NoGood;
 use crate::config::Malformed;
 use crate::message::command_line::{takes, words};
 use crate::message::file_kind;
+use layerstone_attestation::Error as Attestation;
 use layerstone_closure::Error as Closure;
 use layerstone_image::Error as Image;
 use layerstone_layering::Error as Layering;
@@ -77,6 +78,8 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         },
         _ if let Some(malformed) = cause.downcast_ref::<Malformed>() => return Some(malformed.hint()),
         _ if let Some(error) = cause.downcast_ref::<NoGood>() => error.hint.as_str(),
+        _ if let Some(error) = cause.downcast_ref::<Attestation>() => error.hint()?,
+        _ if let Some(Pipeline::Attestation(error)) = cause.downcast_ref() => error.hint()?,
         _ if let Some(refused) = cause.downcast_ref::<Refused>() => refused.hint.as_deref()?,
         _ if let Some(spec) = cause.downcast_ref::<layerstone_spec::Error>()
             && let Some(least) = spec.least_layers() =>

@@ -3,6 +3,7 @@
 use super::all;
 use crate::root_script::{archive, busybox};
 use crate::slips;
+use crate::support::keys::sample_key;
 use crate::support::process::send;
 use crate::support::registry::Registry;
 use crate::support::{Place, digest, with_default_signals};
@@ -59,6 +60,8 @@ fn prepare(place: &Place) -> Option<()> {
         "uid": "0", "gid": "0", "uname": "root", "gname": "root",
     });
     place.write("conf.json", conf.to_string());
+    place.write("release.key", sample_key::ED25519);
+    place.write("release.pub", sample_key::ED25519_PUBLIC);
     let out = place.join("0123456789abcdfghijklmnpqrsvwxyz-web");
     let attributes = json!({"outputs": {"out": out}, "image.json": place.json("image.json"), "env": {}});
     place.write("attributes.json", attributes.to_string());

@@ -12,6 +12,7 @@ const LAYER: &str = "`layerstone root` and `layerstone layer` write layer files"
 const CLOSURE: &str = "`layerstone closure -o NAME.closure.json` writes a closure";
 const PLAN: &str = "`layerstone layers CLOSURE.JSON --max-layers 100 -o NAME.layers.json` writes a plan";
 const SPEC: &str = "`layerstone init` writes an image.json to begin with";
+const PUBLIC_KEY: &str = "`openssl pkey -in KEY -pubout` and `cosign public-key --key KEY` print a public key";
 const TAR: &str = "a tar comes here, such as `tar -cf NAME.tar -C DIR .` writes";
 
 /// A flag, or what the help calls a value, and what comes there.
@@ -28,6 +29,13 @@ const ROWS: &[(&str, &str)] = &[
     (
         "--policy",
         "rules come here, such as {\"packages\": {\"forbidden\": [\"gcc\"]}}; docs/policy.md leads to the format, layerstone/policy",
+    ),
+    ("--key", "`cosign generate-key-pair` makes a private key, which signs, and a public one, which verifies"),
+    ("--verify-key", PUBLIC_KEY),
+    ("--password-file", "the password of the key comes here, in a line; $COSIGN_PASSWORD has it, too"),
+    (
+        "--attest",
+        "a statement of in-toto comes here, or with --type what becomes the predicate of one, such as an SBOM",
     ),
     ("--extra-commands", SCRIPT),
     ("--fake-root-commands", SCRIPT),
@@ -93,7 +101,7 @@ const OF_COMMANDS: [(&str, &str, &str); 7] = [
 
 /// What comes in the place of a file that an error names, if the error is about what the file is.
 pub fn of(text: &str) -> Option<String> {
-    const STARTS: [&str; 14] = [
+    const STARTS: [&str; 17] = [
         "cannot read",
         "cannot find",
         "not an image: ",
@@ -108,6 +116,9 @@ pub fn of(text: &str) -> Option<String> {
         "wrong format: ",
         "cannot be a layer: ",
         "no attributes of a derivation: ",
+        "not a private key: ",
+        "not a public key: ",
+        "cannot attest: ",
     ];
     if !STARTS.iter().any(|start| text.starts_with(start)) {
         return None;

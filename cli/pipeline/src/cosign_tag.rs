@@ -1,0 +1,101 @@
+//! Writes signatures of cosign's older form: an image under a tag that is made of the signed digest, each of whose layers is
+//! one signature (cosign, specs/SIGNATURE_SPEC.md). Those that are there stay.
+//!
+//! Reading and writing are two requests: of two clients at the same moment the one that writes last undoes the other, whose
+//! check afterwards tells it.
+
+use crate::blob_source::BlobSource;
+use crate::evidence::cosign_tag;
+use crate::oci_destination::OciDestination;
+use crate::{CompressionChoice, Error, ImageTarget, Opener, Result};
+use layerstone_layer::Content;
+use layerstone_oci::{Descriptor, Manifest, Reference, StoredManifest, media_type};
+use layerstone_store::{Digest, Limits};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The time that go-containerregistry writes where there is none.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// A signature as a layer.
+pub(crate) struct TagLayer {
+    /// What the tag ends in.
+    pub suffix: &'static str,
+    /// The layer's media type.
+    pub media_type: &'static str,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+    /// What is said of it.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Adds a signature under the tag of an image; the digest of the manifest that has it.
+pub(crate) fn put_tagged(
+    target: &ImageTarget,
+    source: &BlobSource<'_>,
+    repository: &str,
+    image: &Digest,
+    layer: TagLayer,
+    opener: &Opener<'_>,
+) -> Result<Digest> {
+    let tag = cosign_tag(image, layer.suffix);
+    let descriptor = Descriptor { annotations: layer.annotations, ..Descriptor::of(layer.media_type, &layer.bytes) };
+    let (config, manifest) = with_layer(source, &tag, descriptor.clone(), &opener.limits)?;
+    // A layout calls it what the image is called, and the tag alone tells what it is.
+    let repository = if repository.is_empty() { "signatures" } else { repository };
+    let name =
+        Reference::new(repository, Some(&tag)).map_err(|e| invalid!("not a name: {repository}:{tag}: {}", e.cause))?;
+    let target = match target {
+        ImageTarget::Registry(_) => ImageTarget::Registry(name.clone()),
+        other => other.clone(),
+    };
+    let to = OciDestination::open(&target, CompressionChoice::default(), opener.registries, &[])?;
+    let (content, config): (Arc<dyn Content>, Arc<dyn Content>) = (Arc::new(layer.bytes), Arc::new(config));
+    to.store().put(&descriptor, &content)?;
+    to.store().put(&manifest.manifest.config, &config)?;
+    to.finish(&manifest.descriptor, &manifest.bytes, Some(&name))?;
+    let digest = manifest.descriptor.digest;
+    if let BlobSource::Registry(_) = source {
+        let found = source.tagged(&tag)?.map(|(found, _)| found.digest);
+        if found != Some(digest) {
+            let found = found.map_or("nothing".to_owned(), |found| found.to_string());
+            let message = format!("not under its tag: {name}: found {found}, expected {digest}");
+            return Err(Error::advised(message, "another client may have written at the same moment: sign again"));
+        }
+    }
+    Ok(digest)
+}
+
+/// The config and the manifest of what is under a tag, with a layer more.
+fn with_layer(
+    source: &BlobSource<'_>,
+    tag: &str,
+    layer: Descriptor,
+    limits: &Limits,
+) -> Result<(Vec<u8>, StoredManifest)> {
+    let mut config = json!({
+        "architecture": "", "created": NO_TIME, "history": [], "os": "",
+        "rootfs": {"type": "layers", "diff_ids": []}, "config": {},
+    });
+    let (mut layers, mut annotations) = (Vec::new(), BTreeMap::new());
+    if let Some((found, bytes)) = source.tagged(tag)? {
+        if !media_type::is_image(&found.media_type) {
+            bail!("not signatures: {tag}: found {}, expected an image of signatures", found.media_type.escape_debug());
+        }
+        let manifest = Manifest::parse(&bytes, tag, limits)?;
+        let read: Option<Value> = serde_json::from_slice(&source.small_blob(&manifest.config)?).ok();
+        config = read.filter(|it| it["rootfs"]["diff_ids"].is_array()).unwrap_or(config);
+        (layers, annotations) = (manifest.layers, manifest.annotations);
+    }
+    if let Some(ids) = config["rootfs"]["diff_ids"].as_array_mut() {
+        ids.push(json!(layer.digest));
+    }
+    if let Some(history) = config["history"].as_array_mut() {
+        history.push(json!({"created": NO_TIME}));
+    }
+    layers.push(layer);
+    let config = config.to_string().into_bytes();
+    let manifest = Manifest::new(Descriptor::of(media_type::CONFIG, &config), layers, annotations);
+    Ok((config, StoredManifest::of(manifest)))
+}
