@@ -6,7 +6,10 @@ mod dist;
 mod elf;
 mod fuzz;
 mod lab;
+mod manual;
 mod process;
+mod release;
+mod roff;
 mod updates;
 
 use anyhow::{Context, Result};
@@ -49,6 +52,8 @@ enum Task {
         #[arg(long, value_name = "NAME", default_value = dist::PROFILE)]
         profile: String,
     },
+    /// Make a release: static programs with man pages and completions as archives and packages of Debian, an image, checksums
+    Release(release::Options),
     /// Measure layerstone beside tar, cat, pigz and openssl; a table in Markdown
     Bench(bench::Options),
     /// Kill layerstone, let its system calls fail, run many at once, and check what is left; tables in Markdown
@@ -95,6 +100,7 @@ fn run(task: Task) -> Result<()> {
         Task::Lab(options) => lab::make(&options),
         Task::LabBuilder { builder } => builder.run(),
         Task::Dist { output, profile } => dist(&output.unwrap_or_else(|| top().join("dist")), &profile),
+        Task::Release(options) => release::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Crash(task) => crash::run(&task),
         Task::Fuzz(options) => fuzz::run(&options),
@@ -139,5 +145,6 @@ fn book(folder: &Path, repository: Option<&str>, pages_only: bool) -> Result<()>
 fn man(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create: {}", folder.display()))?;
     let arguments = ["run", "--quiet", "--package", "layerstone", "--", "man"];
-    process::run(xtask::cargo().args(arguments).arg(folder))
+    process::run(xtask::cargo().args(arguments).arg(folder))?;
+    manual::write(&top(), folder)
 }

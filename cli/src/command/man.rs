@@ -43,10 +43,12 @@ fn write(command: &Command, is_top: bool, directory: &Path) -> io::Result<()> {
     if is_top {
         section(&mut sections, "ENVIRONMENT", &VARIABLES);
         section(&mut sections, "FILES", &FILES);
-    } else {
-        sections.control("SH", ["SEE ALSO"]);
-        sections.text([bold("layerstone"), roman("(1), for variables of the environment and files of settings")]);
     }
+    sections.control("SH", ["SEE ALSO"]);
+    if !is_top {
+        sections.text([bold("layerstone"), roman("(1), for variables of the environment and files of settings,")]);
+    }
+    sections.text([bold("layerstone-image.json"), roman("(5), "), bold("layerstone-stages"), roman("(7)")]);
     sections.to_writer(&mut page)?;
     fs::write(directory.join(man.get_filename()), page)
 }
