@@ -16,7 +16,7 @@ use layerstone_oci::{CREATED, Descriptor, Place, Reference, Time, Wanted};
 use layerstone_store::{Digest, Limits, read_input};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What is signed, and how.
@@ -108,7 +108,7 @@ fn signed_image(image: &Digest) -> Payload {
 }
 
 /// The statement that a file is, byte for byte, or is the predicate of.
-fn stated(path: &PathBuf, predicate: Option<&str>, image: &Digest, limits: &Limits) -> Result<Payload> {
+fn stated(path: &Path, predicate: Option<&str>, image: &Digest, limits: &Limits) -> Result<Payload> {
     let (bytes, name) = (read_input(path)?, path.display().to_string());
     let wrong = |cause: String| invalid!("cannot attest: {name}: {cause}");
     limits.check_json(&bytes).map_err(|exceeded| wrong(exceeded.to_string()))?;

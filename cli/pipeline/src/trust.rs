@@ -110,7 +110,7 @@ fn key(name: &str, text: &str, folder: &Path, policy: &Path) -> Result<PublicKey
     } else {
         read_input(&folder.join(text)).with_context(of)?
     };
-    Ok(PublicKey::from_pem(&pem, name).map_err(Error::from).with_context(of)?)
+    PublicKey::from_pem(&pem, name).map_err(Error::from).with_context(of)
 }
 
 /// What names an image in full, without its tag; nothing if it has no name.

@@ -21,11 +21,11 @@ use std::path::PathBuf;
 /// Sign an image, or a statement about it, and attach the signature
 ///
 /// The signature lies beside the image as a Sigstore bundle, as `cosign sign` of cosign 3 has it, and is found by the image's digest.
-/// No log is told and no authority asked. An image for several platforms is its index, unless --platform picks one of it.
+/// Nothing goes to a log, and no authority is asked. An image for several platforms is its index, unless --platform picks one of it.
 /// What the key has signed already is not signed again.
 #[derive(Args)]
 pub struct Options {
-    /// The image: HOST/NAME:TAG or HOST/NAME@sha256:HEX in a registry, or the folder of an OCI layout
+    /// The image: HOST/NAME:TAG or HOST/NAME@sha256:HEX in a registry, or the directory of an OCI layout
     #[arg(value_name = "IMAGE")]
     image: OsString,
     /// The private key, in PEM: ECDSA P-256 or Ed25519, as PKCS #8 or encrypted as `cosign generate-key-pair` writes it
