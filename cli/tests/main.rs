@@ -19,6 +19,7 @@
 //! | `closures` | what is asked about closures: verify, why, diff; what is left when a path is left out |
 //! | `copied_files` | plain files in images: in one go and by stages, by ninja and make, over bases, with scripts, run |
 //! | `copied_libraries` | what copied programs need, found on this machine: by stages, by ninja and make, run in docker |
+//! | `crates` | the libraries as crates.io wants them: pages, words, licences, versions |
 //! | `database` | what a store's database says, whoever else uses it, from wherever it can be read |
 //! | `dist` | the static binary runs in an empty root |
 //! | `divided` | copied folders in several layers: what an update sends again, by stages, by ninja and make |
@@ -109,6 +110,7 @@ mod closures;
 mod configuration;
 mod copied_files;
 mod copied_libraries;
+mod crates;
 mod customisation;
 mod database;
 mod debian;

@@ -8,6 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the closure stage. `name` is the file (or files, or store) that the graph came from.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Reading, writing, or the form of a file.
     #[error(transparent)]

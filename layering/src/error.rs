@@ -7,6 +7,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A closure that is none, or a wish that it cannot fulfil.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A path stands in the closure more than once, refers to one that the closure does not hold, or is on a cycle of
     /// references; a path that refers to itself is none.

@@ -14,6 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of a run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A script failed.
     #[error("script failed: {what}: {}{}{}", describe_exit(*status), remark(note.as_ref()), quote(last_lines))]

@@ -5,6 +5,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What is wrong with a statement, a key or a signature.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Bytes are not what they should be.
     #[error("not {expected}: {name}: {cause}")]

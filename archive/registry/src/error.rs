@@ -30,6 +30,7 @@ impl Obstacle {
 
 /// An error of a registry, or on the way to it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A port cannot be listened on.
     #[error("cannot listen on {address}: {source}")]

@@ -16,6 +16,7 @@ const LISTED: usize = 10;
 
 /// An error of the root stage.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A file cannot be read or written, or a path is not a store path.
     #[error(transparent)]

@@ -77,6 +77,7 @@ pub struct Ended {
 
 /// Why a command was not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// No process can be made or watched.
     #[error(transparent)]

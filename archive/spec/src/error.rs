@@ -5,6 +5,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error in an image.json, or in what is asked of it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The file: that it cannot be read, or what is wrong with one of its keys.
     #[error(transparent)]

@@ -14,6 +14,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// An error of a stage, or of what lies between stages. Each stage's own error is the `source` of what wraps it, so that
 /// whoever shows the chain may pass over a text that the one before ends in.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Store paths, stage files, outputs.
     #[error("{0}")]

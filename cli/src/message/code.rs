@@ -106,6 +106,7 @@ fn of_store(error: &Store) -> Option<Code> {
         Store::Json { .. } | Store::Malformed { .. } | Store::WrongFormat { .. } => Some(MALFORMED),
         Store::Digest { .. } | Store::NarHash { .. } => Some(MALFORMED),
         Store::NoCache { .. } => Some(CONFLICT),
+        _ => None,
     }
 }
 
@@ -134,7 +135,7 @@ fn of_registry(error: &Registry) -> Option<Code> {
         Registry::Cancelled => INTERRUPTED,
         Registry::Content(error) => return of_oci(error),
         Registry::Stage(error) => return of_store(error),
-        Registry::Setup { .. } => return None,
+        _ => return None,
     })
 }
 
@@ -202,7 +203,7 @@ fn of_layer(error: &Layer) -> Option<Code> {
         Layer::Stage(error) => of_store(error),
         Layer::Tar(error) => of_tar(error),
         Layer::Content(error) => of_cause(&**error),
-        Layer::NoTar { .. } => None,
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What is wrong with a file that tells of packages.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A file is not of the form that it should have.
     #[error("malformed {what}: {name}: {cause}")]

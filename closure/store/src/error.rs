@@ -8,6 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the ground: an I/O failure with what was tried on which file, or a file or value of a wrong form.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// An operating system call failed.
     #[error("cannot {action}: {}: {source}", path.display())]
