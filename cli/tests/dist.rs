@@ -27,14 +27,13 @@ fn the_static_binary_runs_in_an_empty_root() {
     assert_eq!(fs::read_dir(root.join("tmp")).unwrap().count(), 0);
 }
 
-/// Builds it as `cargo xtask dist` does, but with a profile that is compiled already, since how it is linked is what is looked
-/// at here, not how fast it is: that of the tests, or the one that `.ci/run` names, of which only the program itself is
-/// compiled once more. Tests have other features of some dependencies, which are then compiled again.
+/// Builds it as `cargo xtask dist` does, but with the profile of the tests, of which most is compiled already, since how it is
+/// linked is what is looked at here, not how fast it is. Tests have other features of some dependencies, which are then
+/// compiled again.
 fn make(place: &Place) -> PathBuf {
-    let profile = std::env::var("LAYERSTONE_DIST_PROFILE").unwrap_or("dev".to_owned());
     let mut cargo = xtask::cargo();
     cargo
-        .args(["run", "--quiet", "--package", "xtask", "--", "dist", "--profile", &profile, "--output"])
+        .args(["run", "--quiet", "--package", "xtask", "--", "dist", "--profile", "dev", "--output"])
         .arg(place.join("dist"));
     output(cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
     fs::read_dir(place.join("dist")).unwrap().next().unwrap().unwrap().path()
