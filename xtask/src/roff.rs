@@ -12,8 +12,7 @@ pub fn page(name: &str, section: u8, about: &str, markdown: &str) -> String {
     );
     let mut lines = markdown.lines().peekable();
     while let Some(line) = lines.next() {
-        if let Some(fence) = line.trim_start().strip_prefix("```") {
-            let _ = fence;
+        if line.trim_start().starts_with("```") {
             page += ".PP\n.RS 4\n.EX\n";
             for line in lines.by_ref().take_while(|line| !line.trim_start().starts_with("```")) {
                 page += &(verbatim(line) + "\n");
@@ -47,9 +46,29 @@ pub fn page(name: &str, section: u8, about: &str, markdown: &str) -> String {
 
 /// A row: its first cell is what the others are about.
 fn row(line: &str) -> String {
-    let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-    let others: Vec<&str> = cells[1..].iter().copied().filter(|cell| !cell.is_empty() && *cell != "|").collect();
-    format!(".TP\n{}\n{}\n", inline(cells[0]), inline(&others.join("; ")))
+    let cells = cells(line.trim().trim_matches('|'));
+    let others: Vec<&str> = cells[1..].iter().map(String::as_str).filter(|cell| !cell.is_empty()).collect();
+    format!(".TP\n{}\n{}\n", inline(&cells[0]), inline(&others.join("; ")))
+}
+
+/// The cells of a row; a bar in code, or behind a backslash, is none between cells.
+fn cells(row: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let (mut is_code, mut is_escaped) = (false, false);
+    for letter in row.chars() {
+        let cell = cells.last_mut().expect("there is one from the beginning");
+        match letter {
+            '|' if is_escaped => {
+                cell.pop();
+                cell.push(letter);
+            }
+            '|' if !is_code => cells.push(String::new()),
+            _ => cell.push(letter),
+        }
+        is_escaped = letter == '\\';
+        is_code ^= letter == '`';
+    }
+    cells.iter().map(|cell| cell.trim().to_owned()).collect()
 }
 
 /// A line with its code and its strong words in bold, and links as what they say.
@@ -102,12 +121,12 @@ mod tests {
     #[test]
     fn all_that_pages_have() {
         let markdown = "# x\n\nA `--flag` and **more**, [here](a.md#b).\n.dot\n\n## Two `words`\n\n| key | value |\n|---|---|\n\
-                        | `a` | string | | one |\n\n```json x\n.a\\n\n```\n\n### Deep\n\n- item\n";
+                        | `a` | string | | one `x | y`, 1 \\| 2 |\n\n```json x\n.a\\n\n```\n\n### Deep\n\n- item\n";
         assert_eq!(
             page("layerstone-x", 5, "what it is", markdown),
             ".TH LAYERSTONE-X 5 \"\" \"layerstone\" \"\"\n.SH NAME\nlayerstone\\-x \\- what it is\n.SH DESCRIPTION\n.PP\n\
              A \\fB\\-\\-flag\\fR and \\fBmore\\fR, here.\n\\&.dot\n.PP\n.SH TWO WORDS\n.PP\n\
-             .TP\n\\fBa\\fR\nstring; one\n.PP\n.PP\n.RS 4\n.EX\n\\&.a\\en\n.EE\n.RE\n.PP\n.SS Deep\n.PP\n\
+             .TP\n\\fBa\\fR\nstring; one \\fBx | y\\fR, 1 | 2\n.PP\n.PP\n.RS 4\n.EX\n\\&.a\\en\n.EE\n.RE\n.PP\n.SS Deep\n.PP\n\
              .IP \\(bu 2\nitem\n"
         );
     }
