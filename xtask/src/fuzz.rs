@@ -20,7 +20,7 @@ const TEXT: usize = 4 << 10;
 const TAR: usize = 24 << 10;
 
 /// The targets, in the order in which they run: the words that inputs are made of, and how many bytes they have at most.
-const TARGETS: [Target; 24] = [
+const TARGETS: [Target; 25] = [
     target("tar_members", "tar", TAR),
     target("tar_stack", "tar", TAR),
     target("python_tar", "tar", TAR),
@@ -45,6 +45,7 @@ const TARGETS: [Target; 24] = [
     target("quoting", "word", TEXT),
     target("erofs", "binary", TEXT),
     target("bill_sources", "package", TEXT),
+    target("bundle", "json", TEXT),
 ];
 
 struct Target {
