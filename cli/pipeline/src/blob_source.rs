@@ -1,10 +1,10 @@
 //! Reads manifests and blobs where an image is, in a registry or in a file, with all that is below them and all that refers
 //! to them. Does not know where they go.
 
-use crate::{Error, Result};
+use crate::{Error, Opener, Result};
 use layerstone_image::{Artifact, ImageFile};
 use layerstone_layer::{Content, Layer};
-use layerstone_oci::{Descriptor, Index, Manifest, Referrer, media_type};
+use layerstone_oci::{Descriptor, Index, Manifest, Place, Reference, Referrer, Wanted, media_type};
 use layerstone_registry::{Error as RegistryError, Repository};
 use layerstone_store::{Digest, Limit, Limits};
 use std::collections::HashSet;
@@ -50,7 +50,21 @@ impl Found {
     }
 }
 
-impl BlobSource<'_> {
+impl<'a> BlobSource<'a> {
+    /// Where a place is read: the repository that `registry` gives, or the file, which is kept in `file`.
+    pub fn open(
+        place: &Place,
+        wanted: &Wanted,
+        opener: &Opener<'_>,
+        file: &'a mut Option<ImageFile>,
+        registry: impl FnOnce(&Reference) -> Result<Repository>,
+    ) -> Result<BlobSource<'a>> {
+        Ok(match place {
+            Place::Registry(reference) => BlobSource::Registry(registry(reference)?),
+            _ => BlobSource::File(file.insert(opener.open(place, wanted)?.file)),
+        })
+    }
+
     /// Adds what is below a manifest or an index.
     pub fn collect(&self, descriptor: &Descriptor, bytes: &[u8], found: &mut Found, depth: u64) -> Result<()> {
         let name = descriptor.digest.to_string();

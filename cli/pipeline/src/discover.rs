@@ -60,14 +60,8 @@ pub fn discover(
     } else {
         Vec::new()
     };
-    let file;
-    let source = match place {
-        Place::Registry(reference) => BlobSource::Registry(opener.registries.fetch(reference)?.0),
-        _ => {
-            file = opener.open(place, wanted)?.file;
-            BlobSource::File(&file)
-        }
-    };
+    let mut file = None;
+    let source = BlobSource::open(place, wanted, opener, &mut file, |it| Ok(opener.registries.fetch(it)?.0))?;
     let mut seen = BTreeSet::from([subject.digest]);
     let mut referrers = find(&source, &subject.digest, tree, 0, &mut seen, opener)?;
     referrers.retain(|it| artifact_type.is_none_or(|wanted| it.entry.artifact_type() == Some(wanted)));
@@ -132,14 +126,8 @@ pub fn detach(
 ) -> Result<(Descriptor, Vec<(Descriptor, bool)>)> {
     let target = target_of(place)?;
     let subject = subject(place, wanted, opener)?;
-    let file;
-    let source = match place {
-        Place::Registry(reference) => BlobSource::Registry(opener.registries.repository(reference)?),
-        _ => {
-            file = opener.open(place, wanted)?.file;
-            BlobSource::File(&file)
-        }
-    };
+    let mut file = None;
+    let source = BlobSource::open(place, wanted, opener, &mut file, |it| Ok(opener.registries.repository(it)?))?;
     let listed = source.referrers(&subject.digest)?;
     let is_meant = |it: &&Descriptor| match meant {
         Meant::Digest(digest) => it.digest == *digest,

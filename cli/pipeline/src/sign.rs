@@ -63,14 +63,8 @@ pub fn sign(place: &Place, wanted: &Wanted, signing: &Signing<'_>, opener: &Open
         Some((path, predicate)) => stated(path, predicate.as_deref(), &subject.digest, &opener.limits)?,
         None => signed_image(&subject.digest),
     };
-    let file;
-    let source = match place {
-        Place::Registry(reference) => BlobSource::Registry(opener.registries.repository(reference)?),
-        _ => {
-            file = opener.open(place, wanted)?.file;
-            BlobSource::File(&file)
-        }
-    };
+    let mut file = None;
+    let source = BlobSource::open(place, wanted, opener, &mut file, |it| Ok(opener.registries.repository(it)?))?;
     if let Some(manifest) = earlier(&source, place, wanted, &subject, &payload.said, signing, opener)? {
         return Ok(Signature { subject, manifest, was_there: true });
     }

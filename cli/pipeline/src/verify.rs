@@ -86,14 +86,8 @@ pub fn verify(place: &Place, wanted: &Wanted, keys: &[PublicKey], opener: &Opene
     if wanted.is_named {
         add_image(&mut subjects, find_manifest(place, wanted, opener)?, &opener.limits)?;
     }
-    let file;
-    let source = match place {
-        Place::Registry(reference) => BlobSource::Registry(opener.registries.fetch(reference)?.0),
-        _ => {
-            file = opener.open(place, wanted)?.file;
-            BlobSource::File(&file)
-        }
-    };
+    let mut file = None;
+    let source = BlobSource::open(place, wanted, opener, &mut file, |it| Ok(opener.registries.fetch(it)?.0))?;
     verify_subjects(&source, &subjects, keys, opener)
 }
 
