@@ -127,7 +127,7 @@ pub fn detach(
     let target = target_of(place)?;
     let subject = subject(place, wanted, opener)?;
     let mut file = None;
-    let source = BlobSource::open(place, wanted, opener, &mut file, |it| Ok(opener.registries.repository(it)?))?;
+    let source = BlobSource::open(place, wanted, opener, &mut file, |it| opener.registries.repository(it))?;
     let listed = source.referrers(&subject.digest)?;
     let is_meant = |it: &&Descriptor| match meant {
         Meant::Digest(digest) => it.digest == *digest,

@@ -64,7 +64,7 @@ pub fn sign(place: &Place, wanted: &Wanted, signing: &Signing<'_>, opener: &Open
         None => signed_image(&subject.digest),
     };
     let mut file = None;
-    let source = BlobSource::open(place, wanted, opener, &mut file, |it| Ok(opener.registries.repository(it)?))?;
+    let source = BlobSource::open(place, wanted, opener, &mut file, |it| opener.registries.repository(it))?;
     if let Some(manifest) = earlier(&source, place, wanted, &subject, &payload.said, signing, opener)? {
         return Ok(Signature { subject, manifest, was_there: true });
     }
