@@ -31,6 +31,7 @@
 //! Not implemented: chunked uploads of several `PATCH` on purpose (one takes up where another broke off), deleting
 //! tags and blobs alone, and digests other than sha256.
 
+mod audited;
 mod auth;
 mod breaks;
 mod catalog;

@@ -6,6 +6,7 @@
 
 mod base;
 mod big;
+mod bill;
 mod change;
 mod database;
 mod graph;
@@ -63,6 +64,8 @@ enum Other {
     Incremental(Box<incremental::Options>),
     /// Images and stores as large as any
     Big(Box<big::Options>),
+    /// Bills of materials, provenance and signatures: made, and attached
+    Bill(Box<bill::Options>),
     /// Pushes and pulls, beside skopeo and docker load
     Registry(Box<registry::Options>),
 }
@@ -89,6 +92,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(Other::Overlay(options)) => return overlay::run(options),
         Some(Other::Incremental(options)) => return incremental::run(options),
         Some(Other::Registry(options)) => return registry::run(options),
+        Some(Other::Bill(options)) => return bill::run(options),
         Some(Other::Big(options)) => return big::run(options),
         None => {}
     }

@@ -3,6 +3,7 @@
 use crate::base_image::open_file;
 use crate::blob_source::{BlobSource, Found};
 use crate::copy_index::Listed;
+use crate::evidence::{COSIGN_SUFFIXES, cosign_tag};
 use crate::oci_destination::PutManifest;
 use crate::report::titles;
 use crate::{Copier, Error, ImageSource, ImageTarget, Registries, Report, Result};
@@ -22,6 +23,7 @@ pub fn put_referrers(
 ) -> Result<()> {
     let mut found = Found::new(registries.options.limits);
     subjects.iter().try_for_each(|subject| source.collect_referrers(subject, &mut found, 0))?;
+    tell_tags(source, subjects, report)?;
     let Found { layers, manifests, referrers, .. } = found;
     if referrers.is_empty() {
         return Ok(());
@@ -40,6 +42,20 @@ pub fn put_referrers(
         kinds.extend(kind.map(|kind| kind.escape_debug().to_string()));
     }
     report.notice(&format!("with {}: {}", counted(referrers.len() as u64, "referrer"), kinds.join(", ")));
+    Ok(())
+}
+
+/// Tells of signatures that are no referrers but have a tag, as in cosign's older form: at the target there may be others
+/// under the same tag, which copying would take away.
+fn tell_tags(source: &BlobSource<'_>, subjects: &[Digest], report: &dyn Report) -> Result<()> {
+    for subject in subjects {
+        for suffix in COSIGN_SUFFIXES {
+            let tag = cosign_tag(subject, suffix);
+            if source.tagged(&tag)?.is_some() {
+                report.notice(&format!("what is under the tag {tag} stays where it is: copy it by its name"));
+            }
+        }
+    }
     Ok(())
 }
 

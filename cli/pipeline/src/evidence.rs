@@ -14,6 +14,9 @@ pub(crate) const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// (`--registry-referrers-mode oci-1-1`).
 const COSIGN_ARTIFACT: &str = "application/vnd.dev.cosign.artifact.";
 
+/// Endings of the tags of cosign's older form: signatures, attestations.
+pub(crate) const COSIGN_SUFFIXES: [&str; 2] = ["sig", "att"];
+
 /// What is signed about an image, as far as it could be read.
 #[derive(Debug, Default)]
 pub struct FoundEvidence {
@@ -46,7 +49,7 @@ pub(crate) fn find_evidence(source: &BlobSource<'_>, image: &Digest, limits: &Li
         }
         add_layers(source, &bytes, &entry.digest, limits, &mut kept, &mut found)?;
     }
-    for suffix in ["sig", "att"] {
+    for suffix in COSIGN_SUFFIXES {
         if let Some((descriptor, bytes)) = source.tagged(&cosign_tag(image, suffix))? {
             add_layers(source, &bytes, &descriptor.digest, limits, &mut kept, &mut found)?;
         }

@@ -6,7 +6,7 @@ use clap::{Arg, Command};
 /// A group's heading and its commands.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Make images", &["init", "build", "demo", "check"]),
-    ("Look into them", &["inspect", "diff", "why", "explain", "report"]),
+    ("Look into them", &["inspect", "diff", "why", "explain", "report", "sbom"]),
     (
         "Move them",
         &["push", "pull", "copy", "index", "merge", "serve", "ls", "digest", "manifest", "blob", "delete", "prefetch"],

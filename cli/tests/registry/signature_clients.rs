@@ -11,30 +11,36 @@ use serde_json::{Value, json};
 use std::process::{Command, Output};
 
 const FLAGS: &str = "--allow-insecure-registry --allow-http-registry";
-const VERIFY: &str = "--allow-insecure-registry --allow-http-registry --insecure-ignore-tlog";
+pub const VERIFY: &str = "--allow-insecure-registry --allow-http-registry --insecure-ignore-tlog";
 /// The password of cosign's key, which no output may tell.
 const PASSWORD: &str = "hunter2";
 /// The type of the statement that signs an image and says no more.
 const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// A registry with an image, keys, and cosign.
-struct Setting {
-    place: Place,
-    judges: Judges,
-    _registry: Registry,
-    name: String,
+pub struct Setting {
+    pub place: Place,
+    pub judges: Judges,
+    pub registry: Registry,
+    pub name: String,
 }
 
 impl Setting {
     #[track_caller]
     fn find() -> Option<Setting> {
         let place = Place::new();
-        let judges = Judges::find()?;
         let (registry, name, _) = pushed(&place)?;
+        Setting::of(place, registry, name)
+    }
+
+    /// With an image that is in the registry, or will be.
+    #[track_caller]
+    pub fn of(place: Place, registry: Registry, name: String) -> Option<Setting> {
+        let judges = Judges::find()?;
         keys(&place);
         // Without one cosign asks Sigstore's servers for the keys of logs that it then ignores.
         place.write("root.json", r#"{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}"#);
-        Some(Setting { place, judges, _registry: registry, name })
+        Some(Setting { place, judges, registry, name })
     }
 
     fn command(&self, line: &str) -> Command {
@@ -44,11 +50,11 @@ impl Setting {
     }
 
     #[track_caller]
-    fn cosign(&self, line: &str) -> String {
+    pub fn cosign(&self, line: &str) -> String {
         output(&mut self.command(line))
     }
 
-    fn try_cosign(&self, line: &str) -> Output {
+    pub fn try_cosign(&self, line: &str) -> Output {
         self.command(line).output().unwrap()
     }
 

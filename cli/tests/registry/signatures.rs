@@ -5,8 +5,9 @@ use crate::support::fake_registry::{FakeRegistry, layout, named};
 use crate::support::http::Server;
 use crate::support::keys::keys;
 use crate::support::referrer_registry::{Behaviour, USUAL, start};
-use crate::support::{Place, answer};
+use crate::support::{Place, answer, require_tool, with_default_signals};
 use serde_json::{Value, json};
+use std::process::Command;
 use std::sync::Arc;
 
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -141,6 +142,33 @@ fn what_cannot_be_signed() {
     place.write("word", "hunter2\n");
     let run = place.ok("sign one --key cosign.key --password-file word -vv");
     assert!(!run.stderr.contains("hunter2") && !run.stderr.contains("MIGH"), "{}", run.stderr);
+    assert!(place.ok("verify one --key cosign.pub").text().contains(&image));
+}
+
+/// At a terminal, which does not show the password; Ctrl-C ends it there.
+#[test]
+fn asked_for_a_password() {
+    let (place, image) = setting();
+    if !require_tool("python3") {
+        return;
+    }
+    let typed = |text: &str| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/typed.py");
+        let mut command = Command::new("python3");
+        command.args([script, "password of cosign.key: ", text, env!("CARGO_BIN_EXE_layerstone")]);
+        command.args(["sign", "one", "--key", "cosign.key"]).env_remove("COSIGN_PASSWORD").current_dir(place.path());
+        let output = with_default_signals(command).output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(!shown.contains("hunter"), "{shown}");
+        (output.status.code().unwrap(), shown)
+    };
+    let (code, shown) = typed(r"hunter3\n");
+    assert!(code == 1 && shown.contains("found another password"), "{shown}");
+    let (code, shown) = typed(r"\x03");
+    assert!(code == 256 - 2 && shown.contains("interrupted: nothing was left unfinished"), "{shown}");
+    assert_eq!(place.ok("discover one").text(), "");
+    let (code, shown) = typed(r"hunter2\n");
+    assert_eq!(code, 0, "{shown}");
     assert!(place.ok("verify one --key cosign.pub").text().contains(&image));
 }
 

@@ -1,6 +1,6 @@
 //! Bills of materials of images that are not made yet: of a spec and of a plan.
 
-use super::place;
+use super::{judged, judges, place};
 use crate::support::synth;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -50,4 +50,29 @@ fn before_the_image_is_made() {
     assert!(told.contains("plain.json") && place.json("plain.json")["tag"] == "1", "{told}");
     place.write("base.json", json!({"name": "x", "fromImage": "absent.tar"}).to_string());
     assert!(place.fail("sbom base.json").contains("absent.tar"));
+}
+
+/// A closure may know nothing but its paths: what is not known is not in its bill, which is valid all the same.
+#[test]
+fn of_a_closure_without_sizes() {
+    let Some(judges) = judges() else { return };
+    let place = place();
+    place.ok(&format!("closure --spec plain.json --root {} -o bare.closure.json", synth().root.display()));
+    let mut closure = place.json("bare.closure.json");
+    for path in closure["graph"].as_array_mut().unwrap() {
+        path.as_object_mut().unwrap().retain(|key, _| ["path", "references"].contains(&key.as_str()));
+    }
+    place.write("bare.closure.json", closure.to_string());
+    for format in ["cyclonedx", "spdx", "spdx3"] {
+        place.ok(&format!("sbom bare.closure.json --format {format} -o {format}.json"));
+        assert_eq!(judged(&place, &judges, format, &format!("{format}.json")), "", "{format}");
+    }
+    let bill = place.json("cyclonedx.json");
+    let components = bill["components"].as_array().unwrap();
+    assert_eq!(components.len(), closure["graph"].as_array().unwrap().len());
+    for component in components {
+        let properties: Vec<&Value> =
+            component["properties"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+        assert_eq!((&component["hashes"], properties), (&Value::Null, vec![&json!("nix:output_path")]));
+    }
 }

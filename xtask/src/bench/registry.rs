@@ -4,6 +4,7 @@
 //! are copied under other names into the store for as long as the bench runs. Registries begin empty each round.
 
 pub mod keeper;
+pub mod relay;
 
 use crate::bench::change::Change;
 use crate::bench::measure::{Output, Pipeline, is_installed, program, timed};

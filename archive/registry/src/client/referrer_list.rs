@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 const WHAT: &str = "cannot write the list of referrers";
 /// The least pause after which a change is looked for again.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(400);
 /// What was read longer ago is read again before it is written.
-const FRESH: Duration = Duration::from_millis(125);
+const FRESH: Duration = Duration::from_millis(100);
 /// How many times as long as its own reading and writing took a client waits.
 const TIMES: u32 = 4;
 /// Lists that are changed at a time.
@@ -153,10 +153,13 @@ impl Repository {
     }
 }
 
-/// How long to wait until the list is looked at again, after reading and writing took so long. Those who write at the same
-/// moment wait for times of their own, so that they meet no more.
+/// How long to wait until the list is looked at again, after reading and writing took so long. Those who have written at the
+/// same moment wait for times of their own, so that they meet no more; in the first round nobody is known to have.
 fn pause(took: Duration, index: &Index, round: u32) -> Duration {
     let least = PAUSE.max(took.saturating_mul(TIMES));
+    if round == 0 {
+        return least;
+    }
     let text = format!("{round} {}", std::process::id());
     let own = index.manifests.last().map_or(text.clone(), |entry| format!("{text} {}", entry.digest));
     let part = u32::from(u8::from_str_radix(&Digest::of(own.as_bytes()).hex()[..2], 16).unwrap_or_default());
