@@ -7,14 +7,14 @@
 mod damaged;
 
 use crate::support::chunk_podman::ChunkPodman;
+use crate::support::judges::library_judges;
 use crate::support::process::send;
 use crate::support::registry::{Registry, root, spec};
-use crate::support::{Place, digest, output, require_tool, skip, test_name};
+use crate::support::{Place, digest, output, require_tool};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const FLAG: &str = "--compression zstd:chunked";
@@ -206,11 +206,7 @@ fn tar_split() {
 /// A reader that shares no code with ours puts the tar together from the table and what that leads to.
 #[test]
 fn a_second_reader() {
-    let judges = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/judges/debug/judges");
-    if !judges.exists() {
-        let build = "cargo build --manifest-path xtask/judges/Cargo.toml --target-dir target/judges";
-        return skip(&test_name(), &format!("no judges: `{build}`"));
-    }
+    let Some(judges) = library_judges() else { return };
     let place = Place::new();
     versions(&place);
     spec(&place, json!({"maxLayers": 4}));

@@ -3,6 +3,7 @@
 use super::referrers::printed;
 use crate::support::fake_registry::{FakeRegistry, layout, named};
 use crate::support::http::Server;
+use crate::support::judges::library_judges;
 use crate::support::keys::keys;
 use crate::support::referrer_registry::{Behaviour, USUAL, start};
 use crate::support::{Place, answer, require_tool, with_default_signals};
@@ -84,6 +85,28 @@ fn signed_and_verified() {
     let bundle = place.json(&file_of(&place, "one", &signed));
     let payload = crate::support::keys::from_base64(bundle["dsseEnvelope"]["payload"].as_str().unwrap());
     assert_eq!(payload, place.read("statement.json"));
+}
+
+/// A reader that shares no code with ours verifies bundles: of an image, and of a statement about it.
+#[test]
+fn a_second_reader() {
+    let Some(judges) = library_judges() else { return };
+    let (place, _) = setting();
+    place.write("manifest.json", place.ok("manifest oci:one").stdout);
+    for (key, other) in [("ed", "ec"), ("ec", "ed")] {
+        for flags in ["", "--attest sbom.json --type spdx"] {
+            let bundle = file_of(&place, "one", &printed(&place, &format!("sign one --key {key}.key {flags}")));
+            let verify = |key: &str, artifact: &str| {
+                let mut judge = Command::new(&judges);
+                judge.args(["sigstore", &bundle, &format!("{key}.pub"), artifact]).current_dir(place.path());
+                let output = judge.output().unwrap();
+                (output.status.success(), String::from_utf8(output.stderr).unwrap())
+            };
+            assert_eq!(verify(key, "manifest.json"), (true, String::new()));
+            assert!(verify(other, "manifest.json").1.contains("Verification error"));
+            assert!(verify(key, "sbom.json").1.contains("a statement about something else"));
+        }
+    }
 }
 
 #[test]

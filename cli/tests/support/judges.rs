@@ -1,9 +1,21 @@
-//! oras and cosign of Debian 13, which `cargo xtask lab judges` puts beside the lab's closures.
+//! oras and cosign of Debian 13, which `cargo xtask lab judges` puts beside the lab's closures, and readers that are libraries.
 
-use crate::support::{lab, output};
-use std::path::PathBuf;
+use crate::support::{lab, output, skip, test_name};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask::stamp;
+
+/// The program of `xtask/judges`, or the running test is skipped.
+#[track_caller]
+pub fn library_judges() -> Option<PathBuf> {
+    let judges = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/judges/debug/judges");
+    if !judges.exists() {
+        let build = "cargo build --manifest-path xtask/judges/Cargo.toml --target-dir target/judges";
+        skip(&test_name(), &format!("no judges: `{build}`"));
+        return None;
+    }
+    Some(judges)
+}
 
 /// The programs, with a home folder of their own.
 pub struct Judges {
