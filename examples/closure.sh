@@ -13,7 +13,7 @@ while [ $# -gt 0 ]; do
 done
 # shellcheck disable=SC2046,SC2086 # neither these files nor store paths have blanks in their names
 roots=$(grep --no-filename --only-matching '/nix/store/[^/"]*' $files || true)
-# Contents may be links into the store from anywhere else, such as ./result; they are from the folder of the spec on.
+# Contents may be links into the store from anywhere else, such as ./result; they are from the directory of the spec on.
 for word in $(grep --only-matching '"[^" ]*"' "$spec" | tr -d '"'); do
   case $word in /*) link=$word ;; *) link=$(dirname "$spec")/$word ;; esac
   if [ -L "$link" ]; then

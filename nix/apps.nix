@@ -34,7 +34,7 @@ in
       explain = program "explain-image" [ "explain" "${plan}" "${closure}" ];
     };
 
-  # Of an image that is there: `place` is a file or a folder.
+  # Of an image that is there: `place` is a file or a directory.
   ofImage = place:
     let to = [ "copy" place ];
     in copies to // loads to // {

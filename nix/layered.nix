@@ -81,7 +81,7 @@ let
       perLayer ? defaultPerLayer,
       # What mounts the store paths instead, which are in no layer then: "nix", containerd's nix-snapshotter.
       snapshotter ? null,
-      # Layer files of a build before, a folder: what they say of layers that stayed is taken from there, and these are not
+      # Layer files of a build before, a directory: what they say of layers that stayed is taken from there, and these are not
       # read again (`layerstone layer --known`). An image's `layerFiles` is one.
       known ? null,
       # Layers of buildLayer, the lowest ones over the base: what they hold is in no other layer.
@@ -198,7 +198,7 @@ let
         inherit base closure strategy layeringPipeline previous rates minLayerSize;
       };
 
-      # The layer files of the store paths, bottom first; without perLayer, the folder that they are in.
+      # The layer files of the store paths, bottom first; without perLayer, the directory that they are in.
       storeLayers =
         if !includeStorePaths then [ ]
         else if snapshotter != null then [ "${mounts}/mounts.layer.json" ]

@@ -6,7 +6,7 @@ let
   # The machine runs where stages are built.
   kernel = buildPackages.linux;
 
-  # Modules beside the kernel's folder, where they are looked for.
+  # Modules beside the kernel's directory, where they are looked for.
   folder = buildPackages.runCommand "layerstone-kernel" { } ''
     mkdir -p $out/boot $out/lib
     cp ${kernel}/${buildPackages.stdenv.hostPlatform.linux-kernel.target} $out/boot/kernel

@@ -10,7 +10,7 @@
 let
   inherit ((builtins.fromTOML (builtins.readFile ../Cargo.toml)).workspace.package) version;
 
-  # What cargo reads, and what tests of the crates do: no history, no build folder.
+  # What cargo reads, and what tests of the crates do: no history, no build directory.
   sources = [
     "Cargo.toml" "Cargo.lock" "LICENSE-APACHE" "LICENSE-MIT" "README.md" "ARCHITECTURE.md" "docs" "examples" "nix"
     "closure" "layering" "archive" "overlay" "cli" "xtask"

@@ -5,7 +5,7 @@ let
   inherit (derive) write program;
   inherit (contents) fakeNss binSh usrBinEnv;
 
-  # Where nix-shell's user builds, and where the sandbox has the build's folder.
+  # Where nix-shell's user builds, and where the sandbox has the build's directory.
   folder = "/build";
 
   # What an attribute of a derivation is in its builder's environment (Nix manual, "Derivations").
@@ -16,7 +16,7 @@ let
     else if builtins.isList value then builtins.concatStringsSep " " (map asText value)
     else toString value;
 
-  # Outputs lie in the build's folder: a store path that a config names is one of the image, and these are made in it.
+  # Outputs lie in the build's directory: a store path that a config names is one of the image, and these are made in it.
   place = output: "${folder}/outputs/${output}";
   outputsOf = drv: drv.drvAttrs.outputs or [ "out" ];
   inPlace = drv: builtins.replaceStrings (map builtins.placeholder (outputsOf drv)) (map place (outputsOf drv));
@@ -29,7 +29,7 @@ let
       in { SSL_CERT_FILE = file; NIX_SSL_CERT_FILE = file; };
 
   # The environment that Nix gives a builder: what the derivation says itself goes over its defaults, and the build's
-  # folders over both.
+  # directories over both.
   environment = { drv, homeDirectory, path }:
     let
       passed = drv.drvAttrs.passAsFile or [ ];

@@ -41,7 +41,7 @@ rec {
   # A text as a program.
   write = name: program name "";
 
-  # The same somewhere in a folder.
+  # The same somewhere in a directory.
   program = name: path: text:
     stage name [ "--put" "text.sh" "${out}${path}" ] { "text.sh" = text; preferLocalBuild = true; };
 

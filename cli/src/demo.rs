@@ -48,7 +48,7 @@ fn with_parents(store: &Store, path: &str) -> Result<std::path::PathBuf> {
     let real = store.locate(path);
     let missing: Vec<&Path> = real.ancestors().skip(1).take_while(|directory| !directory.is_dir()).collect();
     for directory in missing.into_iter().rev() {
-        let context = || format!("cannot make the folder: {}", directory.display());
+        let context = || format!("cannot make the directory: {}", directory.display());
         fs::create_dir(directory).with_context(context)?;
         fs::set_permissions(directory, Permissions::from_mode(0o755)).with_context(context)?;
     }

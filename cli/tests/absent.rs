@@ -1,4 +1,4 @@
-//! Every command with every file that it reads, where there is no file, an empty one, or a folder: status 1, the path, and a
+//! Every command with every file that it reads, where there is no file, an empty one, or a directory: status 1, the path, and a
 //! hint that says what to do.
 
 use crate::help::{all, flags};
@@ -228,7 +228,7 @@ fn files_that_are_not_there() {
     check(|_| {}, |_, run| is_told(run) && (run.stderr.contains("ABSENT") || run.stderr.contains("autp")));
 }
 
-/// Where a folder is no input it is an error with a hint.
+/// Where a directory is no input it is an error with a hint.
 #[test]
 fn folders() {
     check(|place| fs::create_dir(place.join("ABSENT")).unwrap(), |_, run| run.code == Some(0) || is_told(run));

@@ -1,4 +1,4 @@
-//! Outputs that cannot be written: no folder, a folder in their place, a full disk.
+//! Outputs that cannot be written: no directory, a directory in their place, a full disk.
 
 use crate::support::{Place, require_tool, synth};
 use std::process::{Command, Stdio};
@@ -43,12 +43,12 @@ fn parent_folder_does_not_exist() {
     let place = place();
     for (line, name) in writers() {
         let told = place.error_of(&format!("{line}absent/{name}"));
-        let expected = format!("error: cannot write: absent/{name}: its folder absent does not exist\n");
+        let expected = format!("error: cannot write: absent/{name}: its directory absent does not exist\n");
         assert_eq!(told, expected, "{line}");
     }
-    // A folder is made, its parent is not.
+    // A directory is made, its parent is not.
     let told = place.error_of(&format!("layer x.layers.json --root {} --all -o absent/layers", synth().root.display()));
-    assert_eq!(told, "error: cannot make the folder: absent/layers: No such file or directory (os error 2)\n");
+    assert_eq!(told, "error: cannot make the directory: absent/layers: No such file or directory (os error 2)\n");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn folder_in_place_of_a_file() {
     }
     place.write("file", "");
     let told = place.error_of(&format!("layer x.layers.json --root {} --all -o file", synth().root.display()));
-    assert_eq!(told, "error: not a folder: file\n");
+    assert_eq!(told, "error: not a directory: file\n");
 }
 
 /// `ulimit -f` makes a file of 4 KiB the largest that can be written: every large output is too large.

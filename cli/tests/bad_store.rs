@@ -42,7 +42,7 @@ fn vanished_path() {
         let told = place.error_of(line);
         assert_eq!(told, format!("error: cannot read: root{B}: No such file or directory (os error 2)\n"), "{line}");
     }
-    // A folder that was made for the layers goes again.
+    // A directory that was made for the layers goes again.
     place.error_of("layer plan --root root --all -o new");
 }
 
@@ -54,7 +54,10 @@ fn socket() {
     let _listener = UnixListener::bind(short.path().join("s")).unwrap();
     let socket = place.join(format!("root{B}/socket"));
     if std::fs::rename(short.path().join("s"), &socket).is_err() {
-        return crate::support::skip("bad_store::socket", "the build's folder is on another file system than TMPDIR");
+        return crate::support::skip(
+            "bad_store::socket",
+            "the build's directory is on another file system than TMPDIR",
+        );
     }
     for line in READERS {
         let told = place.error_of(line);

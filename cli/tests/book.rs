@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use xtask::book::{anchors, assemble, links};
 
-/// Pages of the top folder that are documentation, besides those of docs/ and the formats.
+/// Pages of the top directory that are documentation, besides those of docs/ and the formats.
 const TOP: [&str; 6] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md"];
 
@@ -14,7 +14,7 @@ fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// All pages of the documentation, by their names below the top folder.
+/// All pages of the documentation, by their names below the top directory.
 pub fn pages() -> BTreeSet<String> {
     let mut found: BTreeSet<String> = TOP.map(str::to_owned).into();
     let docs = fs::read_dir(top().join("docs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -248,7 +248,7 @@ fn outputs_do_not_depend_on_what_is_known() {
     }
 }
 
-/// The flag, the variable, the user's own folder; and nowhere for a user without a home.
+/// The flag, the variable, the user's own directory; and nowhere for a user without a home.
 #[test]
 fn where_it_is() {
     let place = store();

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Runs the binary in a folder of a place, with these variables.
+/// Runs the binary in a directory of a place, with these variables.
 #[track_caller]
 fn run_in(place: &Place, folder: &str, line: &str, variables: &[(&str, &str)]) -> Run {
     let mut command = place.command(line);
@@ -32,7 +32,7 @@ fn held(from: &str, value: &str) -> (String, String) {
     (from.to_owned(), value.to_owned())
 }
 
-/// A place with a repository, a folder in it, and a user's settings.
+/// A place with a repository, a directory in it, and a user's settings.
 fn place() -> Place {
     let place = Place::new();
     fs::create_dir_all(place.join("repo/.git")).unwrap();

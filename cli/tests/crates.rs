@@ -98,7 +98,7 @@ fn without_fences(docs: &str) -> String {
 }
 
 /// Links to items lead nowhere outside of rustdoc: ``[`X`]``, ``[`X`](path)`` and `[word](path)` stay as `X` and word. Others
-/// lead to the same places from the crate's folder.
+/// lead to the same places from the crate's directory.
 fn without_links(prose: &str) -> String {
     let mut text = String::new();
     let mut rest = prose;

@@ -83,7 +83,7 @@ fn find<'a>(members: &'a [Member], name: &str) -> &'a Member {
     members.iter().find(|member| member.name == name.as_bytes()).unwrap_or_else(|| panic!("no {name}"))
 }
 
-/// Folders are made, files linked, links copied with their text.
+/// Directories are made, files linked, links copied with their text.
 #[test]
 fn merged_as_lndir_does() {
     let bash = synth().path("bash-5.2");
@@ -117,7 +117,7 @@ fn contents_that_disagree() {
     assert_eq!(place.ok(&format!("{line} --quiet")).stderr, "");
 }
 
-/// The script's environment, umask and folder, whatever ours are.
+/// The script's environment, umask and directory, whatever ours are.
 #[test]
 fn the_scripts_world() {
     let script = r#"
@@ -142,7 +142,7 @@ fn the_scripts_world() {
     assert_eq!(names, ["HOME", "LC_ALL", "PATH", "SOURCE_DATE_EPOCH", "TMPDIR", "TZ"]);
 }
 
-/// Only the layer's folder and TMPDIR can be written.
+/// Only the layer's directory and TMPDIR can be written.
 #[test]
 fn the_script_is_confined() {
     let place = Place::new();

@@ -12,7 +12,7 @@ use std::os::unix::fs::symlink;
 
 const NEW: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-new";
 
-/// A place with the synthetic store's database in its folder `db`, and what keeps it open.
+/// A place with the synthetic store's database in its directory `db`, and what keeps it open.
 fn place(mode: &str) -> (Place, Connection) {
     let place = Place::new();
     let connection = make(&place.join("db/db.sqlite"), mode, "/nix/store");

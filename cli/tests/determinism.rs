@@ -96,7 +96,7 @@ fn check_same(what: &str, found: &Outputs) {
     }
 }
 
-/// The names of all files below a folder, sorted.
+/// The names of all files below a directory, sorted.
 fn names_below(folder: &Path) -> Vec<String> {
     let (mut folders, mut names) = (vec![folder.to_owned()], Vec::new());
     while let Some(next) = folders.pop() {
@@ -183,7 +183,7 @@ fn user() {
     if !require_root() || !require_tool("setpriv") {
         return;
     }
-    // Where everybody can go, unlike the build's folder.
+    // Where everybody can go, unlike the build's directory.
     let open = tempfile::tempdir().unwrap();
     std::fs::set_permissions(open.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let binary = open.path().join("layerstone");

@@ -1,4 +1,4 @@
-//! Copied folders that are divided into layers: what an update sends again, in one go, by stages, by ninja and make, run.
+//! Copied directories that are divided into layers: what an update sends again, in one go, by stages, by ninja and make, run.
 
 use crate::support::archive::{self, members};
 use crate::support::{Place, digest};
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 
-/// A place with a folder of so many packages, from a few kilobytes to half a megabyte, each with its metadata.
+/// A place with a directory of so many packages, from a few kilobytes to half a megabyte, each with its metadata.
 fn packages(count: usize) -> Place {
     let place = Place::new();
     for number in 0..count {
@@ -65,7 +65,7 @@ fn an_update_is_one_layer() {
     place.ok("build --name app --tag 1 --copy packages:/lib/packages -o whole.tar");
     let old = layers(&place.read("old.tar"));
     assert_eq!(old.len(), 9);
-    // All files are there once; the folders above them in each layer.
+    // All files are there once; the directories above them in each layer.
     let whole = files(&layers(&place.read("whole.tar"))[0]);
     let all: BTreeSet<String> = old.iter().flat_map(|layer| files(layer)).collect();
     assert_eq!(all, whole);

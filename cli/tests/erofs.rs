@@ -320,9 +320,9 @@ fn places_that_are_none() {
     place.write("file", "");
     place.write("half/sha256", "");
     let error = |line: &str| place.fail(&format!("copy base.tar out.tar --erofs-cache {line}"));
-    assert_eq!(error("file"), "error: not a folder: file\nhint: choose another name for the folder\n");
-    assert!(error("half").starts_with("error: cannot make the folder: half/sha256: "), "{}", error("half"));
-    assert!(error("no/cache").starts_with("error: cannot make the folder: no/cache: "), "{}", error("no/cache"));
+    assert_eq!(error("file"), "error: not a directory: file\nhint: choose another name for the directory\n");
+    assert!(error("half").starts_with("error: cannot make the directory: half/sha256: "), "{}", error("half"));
+    assert!(error("no/cache").starts_with("error: cannot make the directory: no/cache: "), "{}", error("no/cache"));
     let run = place.run("copy base.tar oci:out --all --erofs-cache cache");
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     let caller = Caller::Nobody;
@@ -336,7 +336,7 @@ fn places_that_are_none() {
     let run: Run = caller.command(&place, "copy base.tar out.tar --erofs-cache locked").output().unwrap().into();
     assert_eq!(run.code, Some(1));
     assert!(
-        run.stderr.starts_with("error: cannot make the folder: locked/sha256: Permission denied"),
+        run.stderr.starts_with("error: cannot make the directory: locked/sha256: Permission denied"),
         "{}",
         run.stderr
     );

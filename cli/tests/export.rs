@@ -87,7 +87,7 @@ fn as_gnu_tar_unpacks_the_layers() {
         lines.sort();
         lines
     };
-    // Folders that every layer brings along have the time of the layer that came last, or of what was put in them.
+    // Directories that every layer brings along have the time of the layer that came last, or of what was put in them.
     let files =
         |folder: &str| -> Vec<String> { listing(folder).into_iter().filter(|line| !line.contains(" d ")).collect() };
     assert!(files("flat").len() > 20);

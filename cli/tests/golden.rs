@@ -166,7 +166,7 @@ fn every_layer() {
     }
 }
 
-/// Streams a conf.json of this folder and compares what comes out with the golden image of that name.
+/// Streams a conf.json of this directory and compares what comes out with the golden image of that name.
 #[track_caller]
 fn check_image(place: &Place, conf: &str, name: &str) {
     let run = place.ok(&format!("stream {conf} --root {}", synth().root.display()));

@@ -23,7 +23,7 @@ fn sparse_file() {
     let run = Measured::new(&place.command("layer plan --root root --index 0 -o x.layer.json"), &place).wait();
     assert_eq!(run.status, 0);
     assert!(run.memory < MEMORY, "{} KiB", run.memory);
-    // Four folders' headers and the file's, three with the size; padded to 10 KiB.
+    // Four directories' headers and the file's, three with the size; padded to 10 KiB.
     assert_eq!(place.json("x.layer.json")["size"], (SIZE + 8 * 512).next_multiple_of(10_240));
     check_header(&place);
 }

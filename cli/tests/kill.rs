@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// How often each command is killed.
 const KILLS: u32 = 20;
-/// What says which files of a folder are ours: it is read too, so that it cannot be `old`.
+/// What says which files of a directory are ours: it is read too, so that it cannot be `old`.
 const RECORD: &str = ".layerstone-outputs";
 
 /// Kills a command after fractions of the time that it takes, spread evenly but in no order.

@@ -51,6 +51,6 @@ fn words() {
 
 #[test]
 fn whole_words() {
-    assert!(has("A Folder.", "folder") && has("(folder)", "folder"));
+    assert!(has("A folder.", "folder") && has("(folder)", "folder"));
     assert!(!has("--folder DIR, <FOLDER>, subfolder, folders", "folder"));
 }

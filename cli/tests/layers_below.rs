@@ -18,7 +18,7 @@ fn place() -> Place {
     place
 }
 
-/// Makes the layer files of a plan, in a folder of its name.
+/// Makes the layer files of a plan, in a directory of its name.
 fn layers(place: &Place, name: &str, flags: &str) {
     place.ok(&format!("layer {name}.layers.json --all --root {} -o {name} {flags}", synth().root.display()));
 }
@@ -99,7 +99,7 @@ fn in_every_way() {
     }
 }
 
-/// A layer of files among them: its folders are followed, and it lies below layers of store paths that it does not refer to.
+/// A layer of files among them: its directories are followed, and it lies below layers of store paths that it does not refer to.
 #[test]
 fn files_among_them() {
     let place = place();

@@ -28,7 +28,7 @@ fn build(place: &Place, keys: &Value, output: &str) -> Vec<String> {
     layers.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
-/// Every layer's folder says what it must; the layers from `first` on are chained by `parent`.
+/// Every layer's directory says what it must; the layers from `first` on are chained by `parent`.
 #[track_caller]
 fn check(place: &Place, output: &str, layers: &[String], first: usize) {
     let image = place.read(output);
@@ -74,7 +74,7 @@ fn layers_are_chained() {
     assert_eq!(json["config"], json!({"Cmd": ["/bin/curl"], "Env": ["A=1"]}));
 }
 
-/// A base's folders stay as they are; one that has none gets some.
+/// A base's directories stay as they are; one that has none gets some.
 #[test]
 fn on_a_base() {
     if !require_tool("jshon") {

@@ -2,7 +2,7 @@
 //!
 //! | module | shows |
 //! |---|---|
-//! | `absent` | files that are not there, empty files and folders, by every command and every flag: what to do is told |
+//! | `absent` | files that are not there, empty files and directories, by every command and every flag: what to do is told |
 //! | `archives` | an archive that was built before is left alone, or copied from, as long as it is the very file |
 //! | `bad_bases` | base images that are cut, damaged, contradictory, hostile |
 //! | `bad_graph` | graphs, plans and numbers that are wrong |
@@ -22,7 +22,7 @@
 //! | `crates` | the libraries as crates.io wants them: pages, words, licences, versions |
 //! | `database` | what a store's database says, whoever else uses it, from wherever it can be read |
 //! | `dist` | the static binary runs in an empty root |
-//! | `divided` | copied folders in several layers: what an update sends again, by stages, by ninja and make |
+//! | `divided` | copied directories in several layers: what an update sends again, by stages, by ninja and make |
 //! | `docker_tools` | the checks of nixpkgs' own test of dockerTools, in docker: the table of which are shown where |
 //! | `customisation` | the customisation layer: GNU tar's bytes of what lndir and the script make |
 //! | `debian` | images on Debian, as docker, buildah and skopeo hand it over, run; nginx serves a page |
@@ -49,7 +49,7 @@
 //! | `matrix` | every command with every kind of spec; signals end each of them, whatever it does |
 //! | `mentions` | store paths that files mention and a references graph does not have are left out |
 //! | `merge` | images of several files in one archive, each image and each layer once |
-//! | `merge_trees` | folders and tars merged into one tree: as cp and tar do, conflicts told |
+//! | `merge_trees` | directories and tars merged into one tree: as cp and tar do, conflicts told |
 //! | `modes` | modes and owners of outputs that replace others |
 //! | `names` | spaces, newlines, bytes that are no UTF-8, long paths |
 //! | `nix` | what Nix recorded of a store that it made here, from its database and by scanning |
@@ -58,12 +58,12 @@
 //! | `others` | layouts and archives as other programs write them: names, artifacts, what they say, `dir:` |
 //! | `outputs` | what `build` writes where: plain, compressed, on stdout; names, tags, the dry run |
 //! | `overwrite` | no output over an input, over another output, or in the store: every command, every kind of input |
-//! | `perms` | owners and modes by rule, and contents that disagree about a folder's mode |
+//! | `perms` | owners and modes by rule, and contents that disagree about a directory's mode |
 //! | `places` | kinds of places and endings of names, by every command; nothing is left of what fails |
-//! | `plain_stores` | any folder as a store: relative, below a root, through links; store paths that are files |
+//! | `plain_stores` | any directory as a store: relative, below a root, through links; store paths that are files |
 //! | `platforms` | which of several images for several platforms is taken, whatever holds them |
 //! | `readme` | the commands in README.md print what it says they print |
-//! | `ready` | ready contents: in every kind of image, on a base, alone in a folder |
+//! | `ready` | ready contents: in every kind of image, on a base, alone in a directory |
 //! | `records` | only what an earlier run wrote is removed, and only if all else succeeds |
 //! | `registry` | images of registries, OCI layouts and the engines: pushed, pulled, copied, served; clause by clause |
 //! | `remote_bases` | images in registries and every other place, as bases and to look into |
@@ -71,7 +71,7 @@
 //! | `reports` | what is wrong with a plan, what it costs, what an update sends again |
 //! | `root_script` | scripts as root over a base, in every backend: the layer, what they see, what goes wrong |
 //! | `sandbox` | what scripts reach of the machine, bounds, what is said where a sandbox is lacking |
-//! | `settings` | time, owner, root folder, architecture: by flag and by image.json |
+//! | `settings` | time, owner, root directory, architecture: by flag and by image.json |
 //! | `shared_folders` | directories that everybody can write to, and what others put there |
 //! | `single` | images of one layer: GNU tar's bytes of the root and the store paths behind it |
 //! | `slips` | what is told about some hundred slips, word for word |

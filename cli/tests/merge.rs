@@ -207,7 +207,10 @@ fn what_cannot_be_merged() {
     let said = place.error_of("merge absent.tar curl.tar -o merged.tar");
     assert_eq!(said, "error: cannot read: absent.tar: No such file or directory (os error 2)\n");
     let said = place.fail("merge curl.tar --max-unpacked 9 git.tar -o absent/merged.tar");
-    assert!(said.starts_with("error: cannot write: absent/merged.tar: its folder absent does not exist\n"), "{said}");
+    assert!(
+        said.starts_with("error: cannot write: absent/merged.tar: its directory absent does not exist\n"),
+        "{said}"
+    );
     let run = place.run("merge -o merged.tar");
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     place.write("curl.zst", zstd::encode_all(&place.read("curl.tar")[..], 1).unwrap());

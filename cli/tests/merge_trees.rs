@@ -1,4 +1,4 @@
-//! Folders and tars merged into one tree: as cp and tar do it where they are right, and what they pass over told.
+//! Directories and tars merged into one tree: as cp and tar do it where they are right, and what they pass over told.
 
 use crate::support::archive::members;
 use crate::support::pieces::{Entry, bzip2, gzip, tar, xz, zstd};
@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-/// Two folders that agree: a mode of its own, a link, a hidden file, a file that both have.
+/// Two directories that agree: a mode of its own, a link, a hidden file, a file that both have.
 fn folders(place: &Place) {
     place.write("a/bin/x", "x");
     place.write("a/share/both", "both");
@@ -21,7 +21,7 @@ fn folders(place: &Place) {
     std::fs::set_permissions(place.join("b/share"), Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Name, kind, mode, link and contents of all below a folder.
+/// Name, kind, mode, link and contents of all below a directory.
 fn listing(folder: &Path) -> BTreeMap<String, String> {
     let (mut found, mut left) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(path) = left.pop() {
@@ -61,7 +61,7 @@ fn as_cp_and_tar_do() {
     }
 }
 
-/// A tar is as good as the folder that it was made of, however it is compressed, and whoever reads it.
+/// A tar is as good as the directory that it was made of, however it is compressed, and whoever reads it.
 #[test]
 fn tars_are_folders() {
     if !require_tool("tar") {
@@ -119,7 +119,7 @@ fn conflicts_are_told() {
     std::fs::create_dir(place.join("c")).unwrap();
     symlink("elsewhere", place.join("c/d")).unwrap();
     let told = place.fail("merge-trees a c -o out2");
-    assert_eq!(told, "error: contents disagree: d: a/d is a folder, c/d a symbolic link\n");
+    assert_eq!(told, "error: contents disagree: d: a/d is a directory, c/d a symbolic link\n");
 }
 
 #[test]
@@ -141,13 +141,13 @@ fn bad_sources() {
         (vec![entry("a/../../x", file())], "out of the image"),
         (
             vec![entry("l", Entry::Symlink(place.temporary().display().to_string())), entry("l/outside", file())],
-            "l/outside: l is a symbolic link, expected a folder",
+            "l/outside: l is a symbolic link, expected a directory",
         ),
         (vec![entry("h", Entry::HardLink("absent".to_owned()))], "hard link h: found no file absent"),
         (vec![entry("d", Entry::Folder), entry("h", Entry::HardLink("d".to_owned()))], "hard link h: found no file d"),
-        (vec![entry("x", file()), entry("x/y", file())], "x/y: x is a regular file, expected a folder"),
-        (vec![entry("d/y", file()), entry("d", file())], "d: found a folder and something else of this name"),
-        (vec![entry("d", file()), entry("d", Entry::Folder)], "d: found a folder and something else of this name"),
+        (vec![entry("x", file()), entry("x/y", file())], "x/y: x is a regular file, expected a directory"),
+        (vec![entry("d/y", file()), entry("d", file())], "d: found a directory and something else of this name"),
+        (vec![entry("d", file()), entry("d", Entry::Folder)], "d: found a directory and something else of this name"),
         (vec![entry(&"d/".repeat(100_000), Entry::Folder)], "expected at most 4096"),
         (vec![entry(".", file())], "found a name of 0 bytes"),
     ];
@@ -172,7 +172,7 @@ fn bad_sources() {
         ("text -o out", "not a good tar"),
         ("absent -o out", "cannot read: absent: No such file or directory"),
         ("good -o out", "found a socket"),
-        ("/dev/null -o out", "cannot merge: /dev/null: expected a folder or a tar"),
+        ("/dev/null -o out", "cannot merge: /dev/null: expected a directory or a tar"),
         (
             "there -o out.tar.gz",
             "cannot write: out.tar.gz: found the ending of a tar in gzip, expected that of a plain tar",
@@ -190,7 +190,7 @@ fn bad_sources() {
     assert!(listing(&place.join("empty")).is_empty());
 }
 
-/// A file that comes twice in a tar is the last one; folders need no header; whiteouts are files.
+/// A file that comes twice in a tar is the last one; directories need no header; whiteouts are files.
 #[test]
 fn doubtful_tars() {
     let place = Place::new();

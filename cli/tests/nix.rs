@@ -5,7 +5,7 @@ use serde_json::json;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A Nix of one's own in a folder: its store, its database, nothing of the machine's.
+/// A Nix of one's own in a directory: its store, its database, nothing of the machine's.
 struct Nix {
     place: Place,
     store: String,

@@ -39,7 +39,7 @@ fn layers(image: &[u8]) -> Vec<Vec<u8>> {
     names.map(|name| member(image, name.as_str().unwrap())).collect()
 }
 
-/// Unpacks layers over each other, with whiteouts, into a folder without links on the way, which Nix would refuse.
+/// Unpacks layers over each other, with whiteouts, into a directory without links on the way, which Nix would refuse.
 fn unpack(place: &Place, layers: &[Vec<u8>]) -> PathBuf {
     let folder = place.path().canonicalize().unwrap().join("unpacked");
     fs::create_dir(&folder).unwrap();
@@ -64,7 +64,7 @@ fn apply_whiteouts(folder: &Path) {
     }
 }
 
-/// A command of Nix on a store in a folder.
+/// A command of Nix on a store in a directory.
 fn nix_command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("nix-store");
     command.arg("--store").arg(format!("local?root={}", folder.display())).args(arguments).stdin(Stdio::null());
@@ -148,7 +148,7 @@ fn a_single_user_store() {
         return;
     }
     for kind in ["layered", "single"] {
-        // Not below the build folder, which may be closed to others.
+        // Not below the build directory, which may be closed to others.
         let place = Place::within(&std::env::temp_dir().canonicalize().unwrap());
         let keys = json!({"nixUid": 12345, "nixGid": 100, "kind": kind});
         let folder = unpack(&place, &build(&place, &spec(&["curl-8.0"], keys), "image.tar"));

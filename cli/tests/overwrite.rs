@@ -220,7 +220,7 @@ fn nothing_in_the_store() {
             assert!(told.contains(&format!(": it is in the store {}, expected", real.display())), "{line}: {told}");
         }
     }
-    // Where there is no such store, there is no such folder.
+    // Where there is no such store, there is no such directory.
     for line in
         ["demo -o", "merge base.tar -o", "layers x.closure.json --max-layers 3 -o", "overlay export base.tar -o"]
     {

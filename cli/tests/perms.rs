@@ -139,7 +139,7 @@ fn rules_that_do_nothing() {
     assert!(!place.join("x.tar").exists());
 }
 
-/// Two contents that disagree about a folder's mode.
+/// Two contents that disagree about a directory's mode.
 #[test]
 fn folders_with_different_modes() {
     use std::os::unix::fs::PermissionsExt;

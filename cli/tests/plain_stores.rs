@@ -1,4 +1,4 @@
-//! Folders of any kind as stores: named by relative paths, below a root, through links; and store paths that are files.
+//! Directories of any kind as stores: named by relative paths, below a root, through links; and store paths that are files.
 
 use crate::support::archive::{self, members};
 use crate::support::docker::Docker;
@@ -10,7 +10,7 @@ use std::os::unix::fs::symlink;
 /// A store path that is a script. It is found in configs by the hash in its name.
 const RUN: &str = "4v5rpdfa0bahbxnfk1z5mykrsqrl92pv-run";
 
-/// A place with a folder `st` of a folder and a script.
+/// A place with a directory `st` of a directory and a script.
 fn place() -> Place {
     let place = Place::new();
     place.write_mode("st/app/bin/app", "#!/bin/sh\necho app\n", 0o755);
@@ -18,7 +18,7 @@ fn place() -> Place {
     place
 }
 
-/// The files of all layers of a docker archive, bottom first, one folder and all above it left out.
+/// The files of all layers of a docker archive, bottom first, one directory and all above it left out.
 fn files(place: &Place, tar: &str) -> Vec<String> {
     let tar = place.read(tar);
     let manifest = archive::manifest(&tar);
@@ -71,10 +71,10 @@ fn stores_below_a_root() {
         }
     }
     let error = place.fail("build --name a --root root/opt --store result --contents /x -o o.tar");
-    assert!(!error.contains("expected a folder below"), "{error}");
+    assert!(!error.contains("expected a directory below"), "{error}");
     fs::create_dir(place.join("elsewhere")).unwrap();
     let error = place.fail("build --name a --root root --store elsewhere --contents /x -o o.tar");
-    assert!(error.contains("/elsewhere, expected a folder below --root root"), "{error}");
+    assert!(error.contains("/elsewhere, expected a directory below --root root"), "{error}");
 }
 
 /// A store path that is a file is laid out where something names it, and cannot be merged into the root.
@@ -96,7 +96,10 @@ fn store_paths_that_are_files() {
     for mode in ["", " --mode copy"] {
         let error = place.fail(&format!("{text}{mode}"));
         let file = format!("{}/st/{RUN}", real(&place));
-        assert!(error.contains(&format!("cannot merge: {file}: found a regular file, expected a folder")), "{error}");
+        assert!(
+            error.contains(&format!("cannot merge: {file}: found a regular file, expected a directory")),
+            "{error}"
+        );
         assert!(error.contains(&format!("hint: --copy {file}:/bin/run puts a single file")), "{error}");
     }
     place.ok(&format!("build --name a --copy st/{RUN}:/bin/run -o x.tar"));

@@ -1,4 +1,4 @@
-//! Rates that are counted: over closures, plans and images, by a state folder, and those that come with the program.
+//! Rates that are counted: over closures, plans and images, by a state directory, and those that come with the program.
 
 use crate::support::Place;
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! The commands that README.md and the pages of docs/ show print what they say.
 //!
 //! A fence such as `json image.json` is a file of that name; the lines of a `console` fence that begin with `$ ` are run
-//! by bash, all in one folder, and what follows each is what it prints. A page that begins with `<!-- goes on from PAGE -->`
-//! is run in the folder of that page, after it.
+//! by bash, all in one directory, and what follows each is what it prints. A page that begins with `<!-- goes on from PAGE -->`
+//! is run in the directory of that page, after it.
 
 use crate::support::docker::Docker;
 use crate::support::{Place, require_tool, skip, without_summary};

@@ -1,4 +1,4 @@
-//! Ready contents: in layered and single images, on a base, alone in a folder; what is wrong with them is told.
+//! Ready contents: in layered and single images, on a base, alone in a directory; what is wrong with them is told.
 
 use crate::support::archive::{Member, manifest, member, members};
 use crate::support::{Place, synth, without_summary};

@@ -1,4 +1,4 @@
-//! Only what an earlier run wrote, and recorded, is removed from a folder of outputs; and only if all else succeeds.
+//! Only what an earlier run wrote, and recorded, is removed from a directory of outputs; and only if all else succeeds.
 
 use crate::cache::store;
 use crate::support::Place;
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
-/// The record of a folder.
+/// The record of a directory.
 const RECORD: &str = ".layerstone-outputs";
 
 /// Names that an earlier version would have removed, and others.
@@ -114,7 +114,7 @@ fn a_failed_output_changes_nothing() {
     place.fail(&line);
 }
 
-/// A record that is damaged, or wants out of its folder, is an error before anything is done.
+/// A record that is damaged, or wants out of its directory, is an error before anything is done.
 #[test]
 fn records_of_others() {
     let place = store();
@@ -143,7 +143,7 @@ fn records_of_others() {
     place.ok(&line);
 }
 
-/// The folder of a state: the same.
+/// The directory of a state: the same.
 #[test]
 fn states() {
     let place = Place::new();
@@ -168,7 +168,7 @@ fn place_holder() -> String {
     .to_string()
 }
 
-/// A variant is a word: it becomes a part of the name of a folder.
+/// A variant is a word: it becomes a part of the name of a directory.
 #[test]
 fn variants_are_words() {
     let place = Place::new();

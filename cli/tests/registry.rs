@@ -59,6 +59,7 @@ mod retries;
 mod serve;
 mod signature_clients;
 mod signatures;
+mod signers;
 mod trust;
 mod unusual;
 mod uploads;

@@ -8,7 +8,7 @@
 //! | `ends` | processes that are killed, on either side |
 //! | `hostile` | scripts and bases that want out |
 //! | `images` | runAsRoot in image.json, in one go and stage by stage |
-//! | `layer` | what an overlay's upper folder becomes in a layer, rule by rule |
+//! | `layer` | what an overlay's upper directory becomes in a layer, rule by rule |
 //! | `random` | any edits of any tree: the layer over the base is what the script left |
 //! | `sight` | what a script, and a hook, sees |
 

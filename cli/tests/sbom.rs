@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 pub fn judges() -> Option<PathBuf> {
     let found = std::env::var_os("LAYERSTONE_JUDGES").map(PathBuf::from);
     if found.is_none() {
-        skip(&test_name(), "no LAYERSTONE_JUDGES, the folder that pip installed .ci/judges.txt into");
+        skip(&test_name(), "no LAYERSTONE_JUDGES, the directory that pip installed .ci/judges.txt into");
     }
     found
 }

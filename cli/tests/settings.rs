@@ -1,4 +1,4 @@
-//! Settings and what they reach: time, owner, root folder, architecture; each by flag and by image.json.
+//! Settings and what they reach: time, owner, root directory, architecture; each by flag and by image.json.
 
 use crate::support::archive::{self, members};
 use crate::support::{Place, Run, output, synth};
@@ -168,7 +168,7 @@ fn architecture() {
     }
 }
 
-/// Absolute links are followed below `--root`, relative ones from here, and no output names the folder.
+/// Absolute links are followed below `--root`, relative ones from here, and no output names the directory.
 #[test]
 fn root_folder() {
     let place = place(&json!({}));
@@ -194,7 +194,7 @@ fn root_folder() {
     }
 }
 
-/// Paths in a spec are relative to the spec's folder, wherever we are.
+/// Paths in a spec are relative to the spec's directory, wherever we are.
 #[test]
 fn paths_in_a_spec() {
     let place = Place::new();

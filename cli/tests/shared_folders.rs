@@ -23,7 +23,7 @@ const BOUND: &str = "60";
 /// How often a directory is swept while somebody replaces what is in it.
 const ROUNDS: u32 = 200;
 
-/// A place within a folder that everybody can enter, whose directory `shared` is as /tmp.
+/// A place within a directory that everybody can enter, whose directory `shared` is as /tmp.
 fn place() -> Place {
     let place = Place::within(open_folder());
     for folder in [place.join("shared"), place.temporary().to_owned()] {
@@ -192,7 +192,7 @@ fn planted_destinations() {
         ] {
             let output = run(&place, user, line);
             let told = String::from_utf8(output.stderr).unwrap();
-            let expected = "error: cannot write: shared/folder: found a symbolic link of another user in a folder";
+            let expected = "error: cannot write: shared/folder: found a symbolic link of another user in a directory";
             assert!(output.status.code() == Some(1) && told.starts_with(expected), "{user} {line}: {told}");
         }
         assert_eq!(fs::read_dir(place.join("victim/folder")).unwrap().count(), 1);

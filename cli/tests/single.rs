@@ -106,7 +106,7 @@ fn what_the_layer_holds() {
     assert_eq!(names(&["curl-8.0"], json!({"includeStorePaths": false})), BTreeSet::new());
 }
 
-/// The folders that lead to the store can be read by everybody, and its files are root's.
+/// The directories that lead to the store can be read by everybody, and its files are root's.
 #[test]
 fn owners_and_modes() {
     let place = Place::new();
@@ -209,7 +209,7 @@ fn a_base_with_a_link_to_the_store() {
                 synth().path("curl-8.0"),
                 synth().graph.display()
             );
-            let expected = format!("error: cannot put store paths over base.tar: {found}, expected a folder\n");
+            let expected = format!("error: cannot put store paths over base.tar: {found}, expected a directory\n");
             assert_eq!(place.fail(&line), expected);
         }
     }

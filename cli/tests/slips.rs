@@ -1,6 +1,6 @@
 //! What is told about slips: the command lines of slips.txt, each with all that it writes to stderr and its exit status.
 //!
-//! A case is a line that begins with `$ `, which bash runs in a folder of its own with the files that [`prepare`] makes;
+//! A case is a line that begins with `$ `, which bash runs in a directory of its own with the files that [`prepare`] makes;
 //! what is written to stderr; and a line `= STATUS`. What stands between a status and the next command is a remark.
 //! `LAYERSTONE_BLESS=1 cargo test slips::every_slip` writes what is told now.
 
@@ -134,7 +134,7 @@ fn told(model: &Place, line: &str) -> String {
     format!("{text}= {status}\n")
 }
 
-/// Copies what is in a folder into another one.
+/// Copies what is in a directory into another one.
 pub fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (from, to) = (entry.path(), to.join(entry.file_name()));

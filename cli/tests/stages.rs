@@ -80,7 +80,7 @@ fn every_way() {
     assert!(images.iter().all(|image| *image == images[0]));
 }
 
-/// A folder of layer files stands for them all, in order, however many there are; and an image can be called otherwise.
+/// A directory of layer files stands for them all, in order, however many there are; and an image can be called otherwise.
 #[test]
 fn folders_and_other_names() {
     let place = Place::new();

@@ -57,7 +57,7 @@ pub struct Synth {
     pub graph: PathBuf,
     /// Its references graph as registration text.
     pub registration: PathBuf,
-    /// The store path whose folder holds nixpkgs' customisation layer.
+    /// The store path whose directory holds nixpkgs' customisation layer.
     pub customisation_layer: String,
     paths: Vec<String>,
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-/// A program in a folder, and nothing of Nix.
+/// A program in a directory, and nothing of Nix.
 fn application() -> Place {
     let place = Place::new();
     place.write_mode("app", "#!/bin/sh\necho hello\n", 0o755);
@@ -38,7 +38,7 @@ fn plain_files_have_a_door() {
         let copy = hint.split(' ').nth(2).unwrap();
         place.ok(&format!("build --name app --copy {copy} --cmd /app --no-check -o app.tar"));
     }
-    // Any folder may be the store, below a root too, and a link may lead there.
+    // Any directory may be the store, below a root too, and a link may lead there.
     fs::create_dir_all(place.join("rootfs/opt/app/bin")).unwrap();
     fs::copy(place.join("app"), place.join("rootfs/opt/app/bin/app")).unwrap();
     symlink("rootfs/opt/app", place.join("result")).unwrap();

@@ -11,7 +11,7 @@ fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// All files that are ours: in no hidden folder but those of the tools, and in no build folder.
+/// All files that are ours: in no hidden directory but those of the tools, and in no build directory.
 fn files() -> Vec<PathBuf> {
     let mut found = Vec::new();
     collect(&top(), &mut found);
@@ -99,7 +99,7 @@ fn check_generated(page: &str, name: &str, expected: &str) {
     assert!(found == expected, "expected in {page}:\n{expected}");
 }
 
-/// A line for each crate: its folder, its name, what it is for, and which of ours it uses; each after all that it uses.
+/// A line for each crate: its directory, its name, what it is for, and which of ours it uses; each after all that it uses.
 fn crate_list() -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(top());

@@ -72,7 +72,7 @@ pub enum Error {
         path: StorePath,
     },
     /// A file is not of a kind that a store path can hold.
-    #[error("cannot be in a store path: {}: found a {kind}, expected a file, a folder or a link", path.display())]
+    #[error("cannot be in a store path: {}: found a {kind}, expected a file, a directory or a link", path.display())]
     Special {
         /// The file.
         path: PathBuf,

@@ -28,14 +28,14 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A folder in memory, if there is one.
+/// A directory in memory, if there is one.
 struct Folder(Scratch);
 
 impl Folder {
     fn new() -> Folder {
         let memory = Path::new("/dev/shm");
         let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        Folder(Scratch::create(&parent).expect("a folder"))
+        Folder(Scratch::create(&parent).expect("a directory"))
     }
 
     fn path(&self) -> &Path {

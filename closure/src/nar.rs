@@ -218,7 +218,7 @@ mod tests {
         let socket = dir.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let expected = format!(
-            "cannot be in a store path: {}: found a socket, expected a file, a folder or a link",
+            "cannot be in a store path: {}: found a socket, expected a file, a directory or a link",
             socket.display()
         );
         assert_eq!(nar_hash(dir.path()).unwrap_err().to_string(), expected);

@@ -222,7 +222,7 @@ mod tests {
         let (_data, socket) = bind(DATA);
         let expected = |socket: &Path| {
             format!(
-                "cannot be in a store path: {}: found a socket, expected a file, a folder or a link",
+                "cannot be in a store path: {}: found a socket, expected a file, a directory or a link",
                 socket.display()
             )
         };

@@ -108,7 +108,7 @@ mod tests {
         fs::write(store.locate(B), "bb").unwrap();
         fs::remove_file(store.locate(C)).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(store.locate(C)).unwrap();
-        let socket = format!("cannot be in a store path: {C}: found a socket, expected a file, a folder or a link");
+        let socket = format!("cannot be in a store path: {C}: found a socket, expected a file, a directory or a link");
         check(&store, &closure, &[(A, "hash other size same"), (B, "hash other size same"), (C, &socket)]);
     }
 

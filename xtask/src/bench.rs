@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use subject::Subject;
 
-/// The variable that names the cache's folder: what is measured is measured without one, unless it is what is measured.
+/// The variable that names the cache's directory: what is measured is measured without one, unless it is what is measured.
 pub const CACHE: &str = "LAYERSTONE_CACHE";
 
 /// What to measure and where.
@@ -73,10 +73,10 @@ enum Other {
 /// Which binary is looked at, and where.
 #[derive(clap::Args)]
 pub struct Place {
-    /// The lab's folder, made by `cargo xtask lab`
+    /// The lab's directory, made by `cargo xtask lab`
     #[arg(long, value_name = "DIR", default_value = "/var/tmp/layerstone-lab")]
     pub lab: PathBuf,
-    /// Folder for files, removed afterwards; on a disk, with room for four times the closure [default: target/bench]
+    /// Directory for files, removed afterwards; on a disk, with room for four times the closure [default: target/bench]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
     /// Measure this binary instead of building one
@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 impl Place {
-    /// Builds the binary if none is given, and runs something with it and with a work folder.
+    /// Builds the binary if none is given, and runs something with it and with a work directory.
     pub fn run(&self, bench: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
         let binary = match &self.binary {
             Some(binary) => binary.canonicalize().with_context(|| format!("cannot find: {}", binary.display()))?,

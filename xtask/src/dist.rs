@@ -32,7 +32,7 @@ pub fn host() -> Result<String> {
 }
 
 /// The program alone is linked so: the flag is kept away from build scripts and procedural macros, which cannot be static,
-/// and all else is what `cargo build` with this profile makes. The result lies in a folder of its own, `static`, because
+/// and all else is what `cargo build` with this profile makes. The result lies in a directory of its own, `static`, because
 /// another build, which may be in use, lies where cargo would put it.
 fn compile(profile: &str) -> Result<PathBuf> {
     let mut metadata = cargo();

@@ -41,7 +41,7 @@ pub struct Elf {
 pub struct Dynamic {
     /// Names of the libraries it needs, in order.
     pub needed: Vec<OsString>,
-    /// Folders to look for them in, in order.
+    /// Directories to look for them in, in order.
     pub search: Vec<PathBuf>,
 }
 

@@ -160,7 +160,7 @@ impl Stats {
     }
 }
 
-/// The folders of a target.
+/// The directories of a target.
 struct Folders {
     /// What was found to reach other code.
     found: PathBuf,

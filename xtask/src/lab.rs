@@ -3,7 +3,7 @@
 //! No binary cache and no nixpkgs are needed, only apt-get, dpkg-deb, patchelf and Nix.
 //! Every Debian package, or group of packages that need each other, becomes one derivation; a last one, NAME-env, is
 //! a tree of links over them and the closure's root.
-//! The derivations' builder is this very program, copied into the work folder (`lab-builder`).
+//! The derivations' builder is this very program, copied into the work directory (`lab-builder`).
 //! The `debian` of the presets is no closure, but Debian itself, for images on a base; `clients` are the container tools
 //! of today's Debian, for tests, and `judges` two more of its programs.
 //! Meant for a machine of one's own, as root: it fills /nix/store, and nothing is sandboxed.
@@ -48,7 +48,7 @@ pub struct Options {
     /// Take packages from this suite of Debian alone, such as bookworm without its updates; the closure is NAME-SUITE
     #[arg(long)]
     suite: Option<String>,
-    /// Folder for packages and results; the store paths depend on it
+    /// Directory for packages and results; the store paths depend on it
     #[arg(long, default_value = "/var/tmp/layerstone-lab")]
     work: PathBuf,
     /// Builds at a time
@@ -88,8 +88,8 @@ pub fn make(options: &Options) -> Result<()> {
         packages.iter().for_each(|package| println!("{} {}", package.name, package.version));
         return Ok(());
     }
-    // Nix takes absolute paths only, and every derivation names the work folder.
-    let work = std::path::absolute(&options.work).context("cannot find the current folder")?;
+    // Nix takes absolute paths only, and every derivation names the work directory.
+    let work = std::path::absolute(&options.work).context("cannot find the current directory")?;
     let debs = work.join("debs");
     let folder = work.join("closures").join(&name);
     for folder in [&debs, &folder] {
@@ -133,7 +133,7 @@ fn with_facts(packages: Vec<apt::Package>, debs: &Path) -> Result<component::Pac
     packages.into_par_iter().map(read).collect()
 }
 
-/// Copies this program into the work folder: the builder's own path is an input of every derivation, and so the store
+/// Copies this program into the work directory: the builder's own path is an input of every derivation, and so the store
 /// paths are the same wherever the checkout lies.
 fn install_builder(work: &Path) -> Result<PathBuf> {
     let program = std::env::current_exe().context("cannot find this program")?;

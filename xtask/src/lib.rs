@@ -25,7 +25,7 @@ pub fn cargo() -> Command {
     command
 }
 
-/// The folder of golden facts, one folder per subject; its `README.md` files say how each was made.
+/// The directory of golden facts, one directory per subject; its `README.md` files say how each was made.
 pub fn golden_dir() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "golden"].iter().collect()
 }

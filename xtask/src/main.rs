@@ -29,9 +29,9 @@ struct Cli {
 enum Task {
     /// Write the synthetic store: 13 paths with every corner that a tar writer meets
     Synth {
-        /// Folder that receives the store paths, such as ROOT/nix/store
+        /// Directory that receives the store paths, such as ROOT/nix/store
         store_dir: PathBuf,
-        /// Folder that receives graph.json and registration
+        /// Directory that receives graph.json and registration
         out_dir: PathBuf,
     },
     /// Make a real Nix store closure, or a base image's files, out of Debian packages; needs root and `apt-get install
@@ -45,7 +45,7 @@ enum Task {
     },
     /// Build one static binary of layerstone
     Dist {
-        /// Folder that receives layerstone-VERSION-TARGET [default: dist at the workspace's top]
+        /// Directory that receives layerstone-VERSION-TARGET [default: dist at the workspace's top]
         #[arg(short, long)]
         output: Option<PathBuf>,
         /// Profile of Cargo.toml that it is built with
@@ -78,7 +78,7 @@ enum Task {
     },
     /// Write the man pages
     Man {
-        /// Folder that receives them [default: target/man at the workspace's top]
+        /// Directory that receives them [default: target/man at the workspace's top]
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
@@ -112,7 +112,7 @@ fn run(task: Task) -> Result<()> {
     }
 }
 
-/// The workspace's top folder.
+/// The workspace's top directory.
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("")
 }

@@ -34,6 +34,9 @@ pub struct Options {
     /// Address of the repository, such as https://host.example/team/layerstone: for release notes, packages and the image
     #[arg(long, value_name = "URL")]
     repository: Option<String>,
+    /// Who stands for the package of Debian
+    #[arg(long, value_name = "NAME <ADDRESS>", default_value = "layerstone <layerstone@localhost>")]
+    maintainer: String,
     /// Private key in PEM, of ECDSA with P-256, that signs SHA256SUMS and the image
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -54,6 +57,8 @@ struct Release<'a> {
     epoch: u64,
     /// Where the repository is, if that is known.
     repository: Option<&'a str>,
+    /// Who stands for the package of Debian.
+    maintainer: &'a str,
 }
 
 /// Makes a release.
@@ -67,8 +72,14 @@ pub fn run(options: &Options) -> Result<()> {
     let (output, work) = (output.canonicalize()?, work.canonicalize()?);
     let source = work.join("source");
     let epoch = source::export(&source)?;
-    let release =
-        Release { source: &source, output: &output, work: &work, epoch, repository: options.repository.as_deref() };
+    let release = Release {
+        source: &source,
+        output: &output,
+        work: &work,
+        epoch,
+        repository: options.repository.as_deref(),
+        maintainer: &options.maintainer,
+    };
     let mut binaries = Vec::new();
     for target in targets {
         let binary = binary::build(&source, target, &options.profile)?;

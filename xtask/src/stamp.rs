@@ -1,7 +1,7 @@
 //! Writes and checks the stamp of a lab: which recipe made a closure or a base.
 //!
 //! Tests count on what `cargo xtask lab` makes: store paths that programs find each other in, files beside them, links
-//! that keep them. What lies in the same folder and has no such stamp, or another one, was made by something else.
+//! that keep them. What lies in the same directory and has no such stamp, or another one, was made by something else.
 
 use std::fs;
 use std::io;
@@ -57,7 +57,7 @@ pub fn expected(name: &str) -> Option<String> {
     }
 }
 
-/// Where the stamp of a closure's folder or of a base's file is: within the one, beside the other.
+/// Where the stamp of a closure's directory or of a base's file is: within the one, beside the other.
 pub fn place(of: &Path) -> PathBuf {
     if of.is_dir() { of.join("stamp") } else { of.with_extension("stamp") }
 }
@@ -105,7 +105,7 @@ pub fn check(of: &Path, expected: &str) -> Result<(), String> {
     }
 }
 
-/// The folder of a closure of a lab. One that `cargo xtask lab` knows must be as it makes it.
+/// The directory of a closure of a lab. One that `cargo xtask lab` knows must be as it makes it.
 ///
 /// # Errors
 ///

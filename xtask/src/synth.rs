@@ -3,7 +3,7 @@
 //! It needs neither Nix nor root nor a network.
 //! A path's hash part is a function of its name, so that references and digests are known beforehand; the contents
 //! are text or a stream of hashes.
-//! It covers a file, a program and a link as whole store paths, hard links, a self reference, an empty folder, names
+//! It covers a file, a program and a link as whole store paths, hard links, a self reference, an empty directory, names
 //! over 100 and 255 bytes deep, link targets around 100 bytes, names that are no ASCII, no UTF-8 or hold a newline,
 //! sizes around a tar block, and names that sort differently with and without their separators.
 //!
@@ -28,14 +28,14 @@ use tree::{Tree, dir};
 const STORE: &str = "/nix/store";
 /// Length of a hash part: 160 bits in Nix's base 32.
 const HASH_LEN: usize = 32;
-/// The name of the folder with the customisation layer.
+/// The name of the directory with the customisation layer.
 const LAYER: &str = "synth-customisation-layer";
 
 /// What was made.
 pub struct Synth {
     /// The store paths as Nix's references graph has them, sorted.
     pub graph: Vec<PathInfo>,
-    /// The store path whose folder holds the customisation layer, `layer.tar`, and its sha256, `checksum`; it is not
+    /// The store path whose directory holds the customisation layer, `layer.tar`, and its sha256, `checksum`; it is not
     /// in the graph.
     pub customisation_layer: String,
 }
@@ -54,10 +54,10 @@ pub struct PathInfo {
     pub references: Vec<String>,
 }
 
-/// Writes the store paths and the customisation layer's folder into `store_dir`, in place of what has their names
+/// Writes the store paths and the customisation layer's directory into `store_dir`, in place of what has their names
 /// there, and `graph.json` and `registration` into `out`.
 ///
-/// Both folders are made where missing. Files belong to whoever runs it; modes and times are those of a Nix store.
+/// Both directories are made where missing. Files belong to whoever runs it; modes and times are those of a Nix store.
 pub fn make(store_dir: &Path, out: &Path) -> Result<Synth> {
     for folder in [store_dir, out] {
         fs::create_dir_all(folder).with_context(|| format!("cannot create: {}", folder.display()))?;
@@ -137,7 +137,7 @@ fn programs() -> Vec<(&'static str, Tree)> {
     ]
 }
 
-/// A folder of names, link targets and sizes at the limits of tar's headers.
+/// A directory of names, link targets and sizes at the limits of tar's headers.
 fn corners() -> Tree {
     dir! {
         "a" => dir! { "b" => Tree::file("1") },

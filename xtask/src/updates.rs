@@ -43,7 +43,7 @@ pub const WEEKS: &str = "layering/data/debian-12.txt";
 /// What to look at
 #[derive(clap::Args)]
 pub struct Options {
-    /// Folder for the packages that apt downloads
+    /// Directory for the packages that apt downloads
     #[arg(long, value_name = "DIR", default_value = "target/updates")]
     work: PathBuf,
     /// Download nothing, and leave out what is neither installed nor there

@@ -30,7 +30,7 @@ pub use bundle::{BUNDLE, BUNDLE_CONTENT, BUNDLE_PREDICATE, Bundle, BundleContent
 pub use dsse::{Envelope, EnvelopeSignature, IN_TOTO_PAYLOAD, pae};
 pub use error::{Error, Result};
 pub use evidence::{COSIGN_SIGN, Doubt, Evidence, Form, Proof, Said, SignedImage};
-pub use predicate::parse_predicate_type;
+pub use predicate::{NotAPredicateType, parse_predicate_type};
 pub use private_key::PrivateKey;
 pub use provenance::{BUILD_TYPE, Provenance, Resource, SLSA_PROVENANCE, UNNAMED_BUILDER};
 pub use public_key::{Algorithm, PublicKey};

@@ -17,12 +17,21 @@ const WORDS: [(&str, &str); 13] = [
     ("custom", "https://cosign.sigstore.dev/attestation/v1"),
 ];
 
+/// A text that is no type of predicate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a type of predicate: {text:?}: expected an address or one of {}", WORDS.map(|(word, _)| word).join(", "))]
+#[non_exhaustive]
+pub struct NotAPredicateType {
+    /// The text.
+    pub text: String,
+}
+
 /// The type of predicate that a word stands for, or that a text is: an address.
 ///
 /// # Errors
 ///
 /// It is neither.
-pub fn parse_predicate_type(text: &str) -> Result<String, String> {
+pub fn parse_predicate_type(text: &str) -> Result<String, NotAPredicateType> {
     if let Some((_, address)) = WORDS.iter().find(|(word, _)| *word == text) {
         return Ok((*address).to_owned());
     }
@@ -30,8 +39,7 @@ pub fn parse_predicate_type(text: &str) -> Result<String, String> {
     if is_address && !text.contains(char::is_control) {
         return Ok(text.to_owned());
     }
-    let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-    Err(format!("not a type of predicate: {text:?}: expected an address or one of {}", words.join(", ")))
+    Err(NotAPredicateType { text: text.to_owned() })
 }
 
 #[cfg(test)]

@@ -34,6 +34,12 @@ const KNOWN: [(&str, &str, Fits); 12] = [
 type Fits = fn(&Value) -> bool;
 const STRINGS: &str = "a list of strings";
 
+/// An `Env` of an image's config that is no list of strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Env: expected a list of strings")]
+#[non_exhaustive]
+pub struct NotAnEnv;
+
 /// Says which parameter is not what it must be, null aside: of all, or `only` one.
 pub(crate) fn check(parameters: &Map<String, Value>, only: Option<&str>) -> Result<(), String> {
     for (key, expected, fits) in KNOWN.into_iter().filter(|(key, ..)| only.is_none_or(|only| only == *key)) {
@@ -52,7 +58,7 @@ pub(crate) fn check(parameters: &Map<String, Value>, only: Option<&str>) -> Resu
 /// # Errors
 ///
 /// If an `Env` is neither null nor a list of strings; a `child` that is no object counts as an empty one.
-pub fn merge_env(base: &Value, child: Value) -> Result<Value, String> {
+pub fn merge_env(base: &Value, child: Value) -> Result<Value, NotAnEnv> {
     let merged = merged_env(env(base)?, env(&child)?);
     if merged.is_empty() {
         return Ok(child);
@@ -139,10 +145,10 @@ fn working_dir(below: &Value, path: &Value) -> Value {
     format!("/{}", parts.join("/")).into()
 }
 
-fn env(config: &Value) -> Result<Vec<String>, String> {
+fn env(config: &Value) -> Result<Vec<String>, NotAnEnv> {
     match config.get("Env") {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(list) => strings(list).ok_or_else(|| "Env: expected a list of strings".to_owned()),
+        Some(list) => strings(list).ok_or(NotAnEnv),
     }
 }
 

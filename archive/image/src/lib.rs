@@ -72,7 +72,7 @@ pub use docker_image::{DockerImage, LegacyMetadata};
 pub use error::{Claim, Error, Result};
 pub use header_bounds::HeaderBounds;
 pub use image_file::ImageFile;
-pub use inherit::merge_env;
+pub use inherit::{NotAnEnv, merge_env};
 pub use inspect::{ArchiveSummary, ImageSummary, LayerSummary};
 pub use json_style::JsonStyle;
 pub use layerstone_layer::Compression;

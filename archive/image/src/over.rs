@@ -122,7 +122,8 @@ impl OwnConfig<'_> {
             return Ok(Value::Object(inherit(&base.parameters, self.parameters)));
         }
         let below = Value::Object(base.parameters.clone());
-        merge_env(&below, Value::Object(self.parameters.clone())).map_err(|cause| malformed(OURS, cause).into())
+        merge_env(&below, Value::Object(self.parameters.clone()))
+            .map_err(|cause| malformed(OURS, cause.to_string()).into())
     }
 }
 

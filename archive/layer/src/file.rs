@@ -94,7 +94,7 @@ impl LayerFile {
     pub fn set_blob(&mut self, path: &Path, blob: &Path) -> Result<()> {
         let directory = |file: &Path| {
             let directory = file.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."));
-            directory.canonicalize().map_err(Error::io("find the folder", file))
+            directory.canonicalize().map_err(Error::io("find the directory", file))
         };
         let name = blob.file_name().unwrap_or_default();
         let way = relative(&directory(path)?, &directory(blob)?).join(name);
@@ -125,7 +125,9 @@ impl LayerFile {
         }
         layer.check_compression().map_err(&malformed)?;
         if let Some(blob) = layer.blob.as_deref().filter(|blob| blob.is_empty() || blob.starts_with('/')) {
-            return Err(malformed(format!("found blob {blob:?}, expected a path relative to the layer file's folder")));
+            return Err(malformed(format!(
+                "found blob {blob:?}, expected a path relative to the layer file's directory"
+            )));
         }
         Ok(layer)
     }

@@ -120,7 +120,7 @@ impl File {
     fn kind(&self) -> &'static str {
         match self.what {
             What::File { .. } => "a file",
-            What::Directory => "a folder",
+            What::Directory => "a directory",
             What::Symlink { .. } => "a link",
             What::Other { flag: b'6', .. } => "a pipe",
             What::Other { .. } => "a device",
@@ -240,7 +240,7 @@ mod tests {
         }
         fs::create_dir(real.join("bin/a")).unwrap();
         let differences = before.differences(&FileIndex::of_store(&store, &recipe).unwrap());
-        assert!(differences.iter().any(|it| it.cause == "found a folder, expected a file"), "{differences:?}");
+        assert!(differences.iter().any(|it| it.cause == "found a directory, expected a file"), "{differences:?}");
     }
 
     #[test]

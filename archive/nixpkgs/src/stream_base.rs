@@ -6,7 +6,7 @@
 
 use crate::Result;
 use crate::python_tar::{TarInfo, read_members};
-use layerstone_image::{CopiedMember, LayerFacts, TarFile, merge_env};
+use layerstone_image::{CopiedMember, LayerFacts, NotAnEnv, TarFile, merge_env};
 use layerstone_store::{Limit, Limits};
 use serde_json::Value;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl StreamBase {
     }
 
     /// Puts the base's environment under that of `config`.
-    pub(crate) fn merge_env(&self, config: Value) -> Result<Value, String> {
+    pub(crate) fn merge_env(&self, config: Value) -> Result<Value, NotAnEnv> {
         merge_env(self.config.get("config").unwrap_or(&Value::Null), config)
     }
 }

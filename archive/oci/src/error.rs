@@ -58,7 +58,7 @@ pub enum Error {
         cause: String,
     },
     /// A directory that holds other files, and no OCI layout.
-    #[error("not an OCI layout: {}: found other files, expected oci-layout or an empty folder", path.display())]
+    #[error("not an OCI layout: {}: found other files, expected oci-layout or an empty directory", path.display())]
     OtherFiles {
         /// The directory.
         path: PathBuf,

@@ -50,7 +50,7 @@ impl OciLayout {
     pub fn open(path: &Path, limits: Limits) -> Result<OciLayout> {
         let new = NewDirectory::make(path).map_err(|e| match e {
             StageError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-                Error::NotALayout { path: path.to_owned(), cause: "found a file, expected a folder".to_owned() }
+                Error::NotALayout { path: path.to_owned(), cause: "found a file, expected a directory".to_owned() }
             }
             e => e.into(),
         })?;

@@ -63,7 +63,7 @@ impl Staging {
         let state = &mut *self.state();
         let path = self.new.path().join(BLOBS);
         let blobs = self.new.directory().create_below(Path::new(BLOBS));
-        let blobs = blobs.map_err(StageError::io("make the folder", &path))?;
+        let blobs = blobs.map_err(StageError::io("make the directory", &path))?;
         let (blobs, moved) = state.moved.get_or_insert((blobs, Vec::new()));
         while let Some((digest, _)) = state.blobs.pop_first() {
             let Some(work) = &state.work else { break };

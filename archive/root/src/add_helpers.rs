@@ -242,7 +242,7 @@ mod tests {
         let files = ["a/tmp -> var/tmp", "a/var/tmp/"];
         let expected = ["tmp -> var/tmp", "var/ 755", "var/tmp/ 1777"];
         Case { files: &files, helpers: &[Helper::Tmp], ..BARE }.check(&expected, &[]);
-        let error = "contents disagree: etc: /nix/store/a/etc is a symbolic link, helper fakeNss a folder";
+        let error = "contents disagree: etc: /nix/store/a/etc is a symbolic link, helper fakeNss a directory";
         for text in ["/nix/store/a/e", "nowhere", "etc"] {
             let files = [&*format!("a/etc -> {text}"), "a/e/"];
             Case { files: &files, helpers: &[nss()], ..BARE }.check_error(error);
@@ -301,11 +301,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_together() {
-        let error = "contents disagree: etc: /nix/store/a/etc is a regular file, helper fakeNss a folder";
+        let error = "contents disagree: etc: /nix/store/a/etc is a regular file, helper fakeNss a directory";
         Case { files: &["a/etc"], helpers: &[nss()], ..BARE }.check_error(error);
-        let error = "contents disagree: etc/group: /nix/store/a/etc/group is a folder, helper fakeNss a regular file";
+        let error =
+            "contents disagree: etc/group: /nix/store/a/etc/group is a directory, helper fakeNss a regular file";
         Case { files: &["a/etc/group/"], helpers: &[nss()], ..BARE }.check_error(error);
-        let error = "contents disagree: tmp: /nix/store/a/tmp is a symbolic link, helper tmp a folder";
+        let error = "contents disagree: tmp: /nix/store/a/tmp is a symbolic link, helper tmp a directory";
         Case { files: &["a/tmp -> x"], helpers: &[Helper::Tmp], ..BARE }.check_error(error);
     }
 
@@ -317,7 +318,7 @@ mod tests {
         let mode = |path: &Path| path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode(&out), mode(&out.join("tmp"))), (0o755, 0o1777));
         let error = write_helper(&store, &nss(), &out).unwrap_err().to_string();
-        assert!(error.ends_with("out: it exists, expected a new folder"), "{error}");
+        assert!(error.ends_with("out: it exists, expected a new directory"), "{error}");
         let error = write_helper(&store, &nss(), &out.join("x/y")).unwrap_err().to_string();
         assert!(error.ends_with("out/x does not exist"), "{error}");
         let bad = Helper::UsrBinEnv(PathBuf::from("/nix/store/a"));

@@ -366,7 +366,7 @@ mod tests {
         );
         assert_eq!(machine.lines(&merged)[0], "a = app");
         for (flag, expected) in
-            [("app:/sub", "sub is a folder"), ("src:/a", "a is a regular file"), ("app:/a/x", "a is a")]
+            [("app:/sub", "sub is a directory"), ("src:/a", "a is a regular file"), ("app:/a/x", "a is a")]
         {
             let error = machine.add(&mut merged, &[flag]).unwrap_err().to_string();
             assert!(error.contains("contents disagree: ") || error.contains(expected), "{error}");

@@ -28,13 +28,18 @@ pub struct Elf {
     pub runpath: Vec<Vec<u8>>,
 }
 
+/// What is wrong with an ELF file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct DamagedElf(object::read::Error);
+
 impl Elf {
     /// Parses a whole file; none if it is no ELF file.
     ///
     /// # Errors
     ///
-    /// It is damaged; the text says how.
-    pub fn parse(bytes: &[u8]) -> Option<Result<Elf, String>> {
+    /// It is damaged.
+    pub fn parse(bytes: &[u8]) -> Option<Result<Elf, DamagedElf>> {
         if !bytes.starts_with(MAGIC) {
             return None;
         }
@@ -42,7 +47,7 @@ impl Elf {
             Some(1) => parse::<FileHeader32<Endianness>>(bytes),
             _ => parse::<FileHeader64<Endianness>>(bytes),
         };
-        Some(parsed.map_err(|error| error.to_string()))
+        Some(parsed.map_err(DamagedElf))
     }
 }
 

@@ -42,7 +42,7 @@ pub enum Error {
         cause: String,
     },
     /// A socket, pipe or device in contents.
-    #[error("cannot merge: {}: found a {found}, expected a folder, a regular file or a symbolic link", path.display())]
+    #[error("cannot merge: {}: found a {found}, expected a directory, a regular file or a symbolic link", path.display())]
     Special {
         /// Its logical path.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
         found: &'static str,
     },
     /// A link of contents that would be copied as a directory for ever.
-    #[error("cannot copy: {}: a link to {}, a folder that it lies in", link.display(), directory.display())]
+    #[error("cannot copy: {}: a link to {}, a directory that it lies in", link.display(), directory.display())]
     Circle {
         /// Logical path of the link.
         link: PathBuf,
@@ -58,7 +58,7 @@ pub enum Error {
         directory: PathBuf,
     },
     /// A link of contents that leads to directories too deep to be copied.
-    #[error("cannot copy: {}: it leads to folders that are too deep", link.display())]
+    #[error("cannot copy: {}: it leads to directories that are too deep", link.display())]
     TooDeep {
         /// Logical path of the link.
         link: PathBuf,
@@ -81,7 +81,7 @@ pub enum Error {
     OverBase {
         /// The name, relative to the root of the layer.
         name: PathBuf,
-        /// Which file of the layer it is: `/nix/store/…/bin is a folder`.
+        /// Which file of the layer it is: `/nix/store/…/bin is a directory`.
         ours: String,
         /// What the base has: `symbolic link to usr/bin`.
         base: String,

@@ -135,7 +135,7 @@ fn node(kind: &Kind, mode: u32, source: &Path, file: impl FnOnce(u64) -> File) -
 fn insert(tree: &mut FileTree, name: &Path, entry: Entry) -> Result<(), String> {
     let parent = name.parent().unwrap_or(Path::new(""));
     tree.make_directories(parent, &entry.source).map_err(|(at, other)| {
-        format!("{}: {} is a {}, expected a folder", name.display(), at.display(), other.describe())
+        format!("{}: {} is a {}, expected a directory", name.display(), at.display(), other.describe())
     })?;
     let replace = |old: &mut Entry, new: Entry| {
         old.node = new.node;
@@ -145,7 +145,7 @@ fn insert(tree: &mut FileTree, name: &Path, entry: Entry) -> Result<(), String> 
         }
         Ok(())
     };
-    let both = |_| format!("{}: found a folder and something else of this name", name.display());
+    let both = |_| format!("{}: found a directory and something else of this name", name.display());
     tree.add(name, entry, replace).map_err(both)
 }
 

@@ -37,7 +37,7 @@ pub fn directory_of(store: &Store, item: &StorePath) -> Result<PathBuf> {
         return Ok(at);
     }
     let link = if at == Path::new(item.as_str()) { String::new() } else { format!("a link to {}, ", at.display()) };
-    Err(refuse(format!("found {link}a {}, expected a folder", describe(found))))
+    Err(refuse(format!("found {link}a {}, expected a directory", describe(found))))
 }
 
 /// What a file is, for messages.
@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn what_is_no_directory_in_the_store() {
-        check("file", Err("found a regular file, expected a folder"));
-        check("to-file", Err("found a link to /s/t/file, a regular file, expected a folder"));
+        check("file", Err("found a regular file, expected a directory"));
+        check("to-file", Err("found a link to /s/t/file, a regular file, expected a directory"));
         check("loop", Err("too many links"));
         for outside in ["up", "out", "self"] {
             check(outside, Err("its links lead out of the store /s/t"));

@@ -44,7 +44,7 @@ mod warning;
 pub use add_helpers::write_helper;
 pub use conflict::Conflict;
 pub use copy::{CopyInput, CopySource, Excluded, copied_files};
-pub use elf::Elf;
+pub use elf::{DamagedElf, Elf};
 pub use error::{Error, Result, Side};
 pub use file_view::{FileView, FoundFile, ThisMachine};
 pub use input::TreeSource;

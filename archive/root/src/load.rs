@@ -235,14 +235,14 @@ mod tests {
 
     #[test]
     fn circles() {
-        let error = "cannot copy: /nix/store/a/d/l: a link to /nix/store/a/d, a folder that it lies in";
+        let error = "cannot copy: /nix/store/a/d/l: a link to /nix/store/a/d, a directory that it lies in";
         check(RootMode::Copy, &["a/d/l -> ."], Err(error));
-        let error = "cannot copy: /nix/store/a/d/l: a link to /nix/store/a, a folder that it lies in";
+        let error = "cannot copy: /nix/store/a/d/l: a link to /nix/store/a, a directory that it lies in";
         check(RootMode::Copy, &["a/d/l -> .."], Err(error));
-        let error = "cannot copy: /nix/store/a/x/to-y/to-x: a link to /nix/store/a/x, a folder that it lies in";
+        let error = "cannot copy: /nix/store/a/x/to-y/to-x: a link to /nix/store/a/x, a directory that it lies in";
         check(RootMode::Copy, &["a/x/to-y -> ../y", "a/y/to-x -> ../x"], Err(error));
         // The link leads to the directory around a directory that is being read.
-        let error = "cannot copy: /nix/store/a/l: a link to /nix/store/b/sub, a folder that it lies in";
+        let error = "cannot copy: /nix/store/a/l: a link to /nix/store/b/sub, a directory that it lies in";
         check(RootMode::Copy, &["a -> /nix/store/b/sub", "b/sub/l -> .."], Err(error));
         check(RootMode::CopyKeepingDirlinks, &["a/d/l -> ."], Ok(&["d/", "d/l -> ."]));
     }
@@ -255,7 +255,7 @@ mod tests {
             (0..30).map(|n| format!("a/{n}/{name} -> ../{}", n + 1)).chain(["a/30/".into()]).collect();
         let (_dir, store) = store(&links.iter().map(String::as_str).collect::<Vec<_>>());
         let error = load(&store, &store.entry("a").unwrap(), RootMode::Copy).unwrap_err().to_string();
-        assert!(error.ends_with(": it leads to folders that are too deep"), "{error}");
+        assert!(error.ends_with(": it leads to directories that are too deep"), "{error}");
     }
 
     #[test]

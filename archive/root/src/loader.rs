@@ -2,7 +2,7 @@
 //! `DT_RPATH`, `DT_RUNPATH`, `LD_LIBRARY_PATH`, ld.so.conf and the usual directories. Does not know where the files are: of
 //! this machine, or of an image.
 
-use crate::elf::Elf;
+use crate::elf::{DamagedElf, Elf};
 use crate::file_view::{FileView, FoundFile, Held, Image};
 use crate::library_path::{Place, usual};
 use crate::tree::as_path;
@@ -125,7 +125,8 @@ pub fn interpreter_of_script(bytes: &[u8]) -> Option<PathBuf> {
 }
 
 fn parse(file: &FoundFile) -> io::Result<Option<Elf>> {
-    let damaged = |cause| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {cause}", file.path.display()));
+    let damaged =
+        |cause: DamagedElf| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {cause}", file.path.display()));
     Elf::parse(&file.bytes).transpose().map_err(damaged)
 }
 

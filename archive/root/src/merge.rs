@@ -139,17 +139,17 @@ mod tests {
     #[test]
     fn a_directory_and_something_else_disagree() {
         let lines = ["a/d/e/f", "b/d/e", "c/d/e -> x", "d/d/e/g"];
-        let (directory, file) = ("/nix/store/a/d/e is a folder", "/nix/store/b/d/e a regular file");
+        let (directory, file) = ("/nix/store/a/d/e is a directory", "/nix/store/b/d/e a regular file");
         check_error(&lines, &["a", "b"], &format!("contents disagree: d/e: {directory}, {file}"));
         check_error(
             &lines,
             &["d", "a", "c"],
-            "contents disagree: d/e: /nix/store/d/d/e is a folder, /nix/store/c/d/e a symbolic link",
+            "contents disagree: d/e: /nix/store/d/d/e is a directory, /nix/store/c/d/e a symbolic link",
         );
         check_error(
             &lines,
             &["b", "a"],
-            "contents disagree: d/e: /nix/store/b/d/e is a regular file, /nix/store/a/d/e a folder",
+            "contents disagree: d/e: /nix/store/b/d/e is a regular file, /nix/store/a/d/e a directory",
         );
     }
 
@@ -165,10 +165,10 @@ mod tests {
     fn what_cannot_be_merged() {
         let (dir, store) = store(&["file", "a/x/"]);
         let error = merge_named(&store, &["file"]).unwrap_err().to_string();
-        assert_eq!(error, "cannot merge: /nix/store/file: found a regular file, expected a folder");
+        assert_eq!(error, "cannot merge: /nix/store/file: found a regular file, expected a directory");
         std::os::unix::net::UnixListener::bind(dir.path().join("nix/store/a/x/s")).unwrap();
         let error = merge_named(&store, &["a"]).unwrap_err().to_string();
-        let expected = "found a socket, expected a folder, a regular file or a symbolic link";
+        let expected = "found a socket, expected a directory, a regular file or a symbolic link";
         assert_eq!(error, format!("cannot merge: /nix/store/a/x/s: {expected}"));
     }
 

@@ -136,11 +136,11 @@ mod tests {
 
     #[test]
     fn a_directory_and_something_else_disagree() {
-        let error = "contents disagree: x/y: /nix/store/a/x/y is a folder, /nix/store/b/x/y a regular file";
+        let error = "contents disagree: x/y: /nix/store/a/x/y is a directory, /nix/store/b/x/y a regular file";
         check(RootMode::Copy, &["a/x/y/z", "b/x/y"], Err(error));
-        let error = "contents disagree: x: /nix/store/a/x is a symbolic link, /nix/store/b/x a folder";
+        let error = "contents disagree: x: /nix/store/a/x is a symbolic link, /nix/store/b/x a directory";
         check(RootMode::Copy, &["a/x -> nowhere", "b/x/y"], Err(error));
-        let error = "contents disagree: x: /nix/store/a/x is a folder, /nix/store/b/x a symbolic link";
+        let error = "contents disagree: x: /nix/store/a/x is a directory, /nix/store/b/x a symbolic link";
         check(RootMode::CopyKeepingDirlinks, &["a/x/", "a/y/", "b/x -> y"], Err(error));
         // Both links are directories.
         check(
@@ -174,10 +174,10 @@ mod tests {
     fn links_that_lead_to_no_directory_of_the_tree() {
         for text in ["nowhere", "/nix/store/a/d", "x", "f", "f/..", "f/../d"] {
             let link = format!("a/x -> {text}");
-            let error = "contents disagree: x: /nix/store/a/x is a symbolic link, /nix/store/b/x a folder";
+            let error = "contents disagree: x: /nix/store/a/x is a symbolic link, /nix/store/b/x a directory";
             check(RootMode::CopyKeepingDirlinks, &[&link, "a/d/", "a/f", "b/x/y"], Err(error));
         }
-        let error = "contents disagree: d/y: /nix/store/a/d/y is a regular file, /nix/store/b/x/y a folder";
+        let error = "contents disagree: d/y: /nix/store/a/d/y is a regular file, /nix/store/b/x/y a directory";
         check(RootMode::CopyKeepingDirlinks, &["a/x -> d", "a/d/y", "b/x/y/"], Err(error));
     }
 }

@@ -198,7 +198,7 @@ impl<'a> Members<'a> {
             over: over.to_owned(),
             path: path.to_owned(),
             found: what(node),
-            expected: if is_directory { "a folder" } else { "none, or what Nix has there" },
+            expected: if is_directory { "a directory" } else { "none, or what Nix has there" },
         };
         match self.root.get(name) {
             Some(node) if !is_directory || !node.is_directory() => return Err(wrong("the root of the image", node)),
@@ -246,7 +246,7 @@ fn read_tree(tar: &Path) -> Result<Tree> {
 /// What a file is, for a message.
 fn what(node: &Node) -> String {
     match &node.kind {
-        Kind::Directory => "a folder".to_owned(),
+        Kind::Directory => "a directory".to_owned(),
         Kind::File { .. } | Kind::HardLink { .. } => "a file".to_owned(),
         Kind::Symlink { target } => format!("a link to {}", OsStr::from_bytes(target).display()),
         Kind::Fifo => "a pipe".to_owned(),
@@ -318,8 +318,8 @@ mod tests {
     #[test]
     fn what_is_in_the_way() {
         for (line, found) in [
-            ("nix/var -> /var", "/nix/var: found a link to /var, expected a folder"),
-            ("nix/var/nix/db", "/nix/var/nix/db: found a file, expected a folder"),
+            ("nix/var -> /var", "/nix/var: found a link to /var, expected a directory"),
+            ("nix/var/nix/db", "/nix/var/nix/db: found a file, expected a directory"),
         ] {
             let copies = tempfile::tempdir().unwrap();
             let error = made(&spec(on_top(), Some(base(&[line])), copies.path())).unwrap_err().to_string();

@@ -398,26 +398,26 @@ mod tests {
     #[test]
     fn directories_against_files_and_links() {
         let x = ["./x/ 755", "./x/y -> 1"];
-        let directory = "x: /nix/store/a/x is a folder, the base's a";
+        let directory = "x: /nix/store/a/x is a directory, the base's a";
         check_replaced(&["x"], &["a/x/y -> 1"], &format!("{directory} regular file"), &x);
         check_replaced(&["x -> no"], &["a/x/y -> 1"], &format!("{directory} symbolic link to no"), &x);
         check_replaced(&["x -> f", "f"], &["a/x/y -> 1"], &format!("{directory} symbolic link to f"), &x);
         check_replaced(&["x -> f/y", "f"], &["a/x/y -> 1"], &format!("{directory} symbolic link to f/y"), &x);
-        let message = "x: /nix/store/a/x is a regular file, the base's a folder";
+        let message = "x: /nix/store/a/x is a regular file, the base's a directory";
         check_replaced(&["x/", "x/z"], &["a/x"], message, &["./x -> /nix/store/a/x"]);
         check_replaced(
             &["x/"],
             &["a/x -> y"],
-            "x: /nix/store/a/x is a symbolic link, the base's a folder",
+            "x: /nix/store/a/x is a symbolic link, the base's a directory",
             &["./x -> y"],
         );
-        let message = "l/x: /nix/store/a/l/x is a symbolic link, the base's a folder";
+        let message = "l/x: /nix/store/a/l/x is a symbolic link, the base's a directory";
         check_replaced(&["d/", "d/x/", "l -> d"], &["a/l/x -> y"], message, &["./d/ 755", "./d/x -> y"]);
         // Links to directories are followed all the same.
         let case = Case { base: DEBIAN, files: &["a/bin/x -> y"], replace: true, ..NOTHING };
         case.check(&["./ 755", "./usr/ 755", "./usr/bin/ 711", "./usr/bin/x -> y"]);
         let script = Case { base: &["x"], script: &[("x", 0o755)], ..NOTHING };
-        script.check_error("layer and base disagree: x: the script's is a folder, the base's a regular file");
+        script.check_error("layer and base disagree: x: the script's is a directory, the base's a regular file");
     }
 
     #[test]

@@ -247,7 +247,7 @@ impl FileTree {
         };
         let name = path.file_name().unwrap_or_default();
         if parent.stat_of(name).is_ok() {
-            let cause = io::Error::new(ErrorKind::AlreadyExists, "it exists, expected a new folder");
+            let cause = io::Error::new(ErrorKind::AlreadyExists, "it exists, expected a new directory");
             return Err(Error::io("make", path)(cause));
         }
         let scratch = Scratch::create_in(&parent, above)?;

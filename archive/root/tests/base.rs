@@ -181,7 +181,8 @@ fn check_order(members: &[Member]) {
 /// A file of ours is found by its name.
 fn check_ours(image: &Path, name: &Path, file: &File) {
     let directory = resolve(image, name.parent().unwrap());
-    let path = directory.unwrap_or_else(|| panic!("the folder of {}", name.display())).join(name.file_name().unwrap());
+    let path =
+        directory.unwrap_or_else(|| panic!("the directory of {}", name.display())).join(name.file_name().unwrap());
     match file {
         File::Directory(_) => assert!(resolve(image, name).is_some_and(|path| path.is_dir()), "{}", name.display()),
         File::Link(text) => assert_eq!(fs::read_link(path).unwrap(), Path::new(text)),

@@ -162,10 +162,10 @@ type Case = (&'static str, &'static [&'static [&'static str]]);
 const BOTH: &[Case] = &[
     ("nothing", &[]),
     ("an empty item", &[&["555: "]]),
-    ("the last top folder's mode", &[&["500: ", "x"], &["511: "]]),
+    ("the last top directory's mode", &[&["500: ", "x"], &["511: "]]),
     ("modes of files", &[&["444: a", "555: b = x", "4755: c", "600: d", "1644: e", "2755: f"]]),
-    ("modes of folders", &[&["555: d/", "700: d/e/", "1777: t/", "2755: s/"]]),
-    ("a folder of two has the last one's mode", &[&["555: d/", "d/1"], &["700: d/", "d/2"], &["e/"]]),
+    ("modes of directories", &[&["555: d/", "700: d/e/", "1777: t/", "2755: s/"]]),
+    ("a directory of two has the last one's mode", &[&["555: d/", "d/1"], &["700: d/", "d/2"], &["e/"]]),
     ("the last file wins", &[&["444: f = one", "g = one"], &["755: f = two"], &["g -> f", "f = eight"]]),
     ("the last link wins", &[&["l -> 1", "m -> 1"], &["l -> 2", "m = x"]]),
     (
@@ -186,7 +186,7 @@ const BOTH: &[Case] = &[
 
 /// Corners of `-k`.
 const COPY: &[Case] = &[
-    ("a link to a folder", &[&["bin -> usr/bin", "555: usr/", "511: usr/bin/", "usr/bin/x = x"]]),
+    ("a link to a directory", &[&["bin -> usr/bin", "555: usr/", "511: usr/bin/", "usr/bin/x = x"]]),
     ("into another store path", &[&["lib -> STORE/1/lib"], &["lib/f = x", "lib/l -> ../share", "share/g"]]),
     ("a chain", &[&["a -> b", "b -> STORE/0/c", "c -> ./d", "d/f", "d/e -> ../e", "e/f"]]),
     ("links that meet as folders", &[&["x -> a", "a/1", "700: a/"], &["x -> b", "b/2", "500: b/"], &["x/3"]]),
@@ -196,9 +196,12 @@ const COPY: &[Case] = &[
 /// Corners of `-K`.
 const KEEP: &[Case] = &[
     ("links stay", &[&["bin -> usr/bin", "usr/bin/x", "up -> ..", "here -> ."]]),
-    ("a folder goes through a link", &[&["bin -> usr/bin", "usr/bin/x"], &["bin/x = new", "bin/y"]]),
+    ("a directory goes through a link", &[&["bin -> usr/bin", "usr/bin/x"], &["bin/x = new", "bin/y"]]),
     ("through two", &[&["a -> b", "b -> c", "c/d -> ../e", "e/"], &["a/d/f", "700: a/d/g/", "a/d/g/h"]]),
-    ("a link to a folder is replaced", &[&["l -> a", "a/", "m -> a", "n -> a"], &["l -> b", "m = x", "n -> /nowhere"]]),
+    (
+        "a link to a directory is replaced",
+        &[&["l -> a", "a/", "m -> a", "n -> a"], &["l -> b", "m = x", "n -> /nowhere"]],
+    ),
     ("a link that came before", &[&["d/f", "l -> d"], &["d/m -> ../d", "l -> d"], &["l/m/g"]]),
 ];
 

@@ -28,7 +28,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file that a tar cannot hold.
-    #[error("cannot archive: {}: found a socket, expected a file, folder, link, pipe or device", path.display())]
+    #[error("cannot archive: {}: found a socket, expected a file, directory, link, pipe or device", path.display())]
     Socket {
         /// The socket.
         path: PathBuf,
@@ -79,7 +79,7 @@ pub enum FollowError {
     #[error("found a name that leads out of the image")]
     NameLeadsOut,
     /// A component that has others below it.
-    #[error("found {} at {}, expected a folder", what, component.escape_ascii())]
+    #[error("found {} at {}, expected a directory", what, component.escape_ascii())]
     NoDirectory {
         /// Where it is.
         component: Vec<u8>,

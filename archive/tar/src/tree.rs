@@ -332,7 +332,7 @@ pub(crate) mod tests {
         let expected = "expected a file of this layer or of a lower one";
         check_error(&["a", "b=>c"], &format!("cannot link: b: found the target c, {expected}"));
         check_error(&["a", ".wh.a", "c b=>a"], &format!("cannot link: b: found the target a, {expected}"));
-        check_error(&["a/x", "d/b=>a"], "cannot link: d/b: found the target a, which is a folder, expected a file");
+        check_error(&["a/x", "d/b=>a"], "cannot link: d/b: found the target a, which is a directory, expected a file");
         check_error(&["a=>b b=>c c=>a"], "cannot link: a: found the target b, which leads back to the link");
         check_error(&["a", "a=>a"], "cannot link: a: found the target a, which leads back to the link");
     }
@@ -342,7 +342,7 @@ pub(crate) mod tests {
         check_read_error("../etc/passwd", "0: found the name ../etc/passwd, which leads out of the image");
         check_read_error("a a/../../b\u{7f}", "512: found the name a/../../b\\x7f, which leads out of the image");
         check_read_error("a=>/../b", "0: found the hard link target /../b, which leads out of the image");
-        check_read_error("./.", "0: found a file with the name of the root, expected a folder");
+        check_read_error("./.", "0: found a file with the name of the root, expected a directory");
         for name in ["d/.wh.", "d/.wh..", "d/.wh..."] {
             check_read_error(name, &format!("0: found the whiteout {name}, which names no file"));
         }

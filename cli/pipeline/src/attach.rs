@@ -117,11 +117,12 @@ pub(crate) fn target_of(place: &Place) -> Result<ImageTarget> {
             return Err(layerstone_store::Error::io("read", &location.path)(source).into());
         }
         Place::File(location) => {
-            ("a file", format!("`layerstone copy {location} oci:DIR` makes a folder of it, which can be changed"))
+            ("a file", format!("`layerstone copy {location} oci:DIR` makes a directory of it, which can be changed"))
         }
         Place::Engine(..) => ("an engine", format!("`layerstone copy {place} oci:DIR` makes a layout of it")),
     };
-    let message = format!("cannot change: {place}: found {found}, expected the folder of an OCI layout or a registry");
+    let message =
+        format!("cannot change: {place}: found {found}, expected the directory of an OCI layout or a registry");
     Err(Error::advised(message, hint))
 }
 

@@ -171,7 +171,7 @@ impl BaseImage {
                     Kind::Symlink { target } => format!("a link to {}", target.escape_ascii()),
                     _ => "a file".to_owned(),
                 };
-                bail!("cannot put store paths over {}: {directory}: found {found}, expected a folder", self.name);
+                bail!("cannot put store paths over {}: {directory}: found {found}, expected a directory", self.name);
             }
         }
         Ok(())

@@ -115,11 +115,11 @@ fn library_path(spec: &Spec) -> Vec<PathBuf> {
 fn open_copy(entry: &CopyEntry, limits: Limits) -> Result<CopySource> {
     match open_tree(&entry.from, limits, entry.unpacks())? {
         Some(TreeSource::Directory(from)) if entry.unpack == Some(true) => {
-            bail!("cannot copy: {}: found a folder, expected a tar, as unpack is true", from.display())
+            bail!("cannot copy: {}: found a directory, expected a tar, as unpack is true", from.display())
         }
         Some(tree) => Ok(CopySource::Tree(tree)),
         None if entry.divide.is_some() => {
-            bail!("cannot divide: {}: found a regular file, expected a folder", entry.from.display())
+            bail!("cannot divide: {}: found a regular file, expected a directory", entry.from.display())
         }
         None => Ok(CopySource::File(entry.from.clone())),
     }
@@ -137,7 +137,7 @@ pub fn open_tree(path: &Path, limits: Limits, is_tar: bool) -> Result<Option<Tre
     }
     let file = match open_regular(path) {
         Err(error) if error.kind() == ErrorKind::InvalidInput => {
-            let expected = if is_tar { "a folder or a tar" } else { "a folder or a regular file" };
+            let expected = if is_tar { "a directory or a tar" } else { "a directory or a regular file" };
             bail!("cannot merge: {}: expected {expected}", path.display())
         }
         opened => opened.with_context(context)?,

@@ -1,8 +1,8 @@
 //! Writes signatures of cosign's older form: an image under a tag that is made of the signed digest, each of whose layers is
 //! one signature (cosign, specs/SIGNATURE_SPEC.md). Those that are there stay.
 //!
-//! Reading and writing are two requests: of two clients at the same moment the one that writes last undoes the other, whose
-//! check afterwards tells it.
+//! Reading and writing are two requests: of two clients at the same moment the one that writes last undoes the other. So a
+//! client looks again after a pause, and adds its signature once more if it is gone.
 
 use crate::blob_source::BlobSource;
 use crate::evidence::cosign_tag;
@@ -14,7 +14,14 @@ use layerstone_store::{Digest, Limits};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+/// The least pause after which a signature is looked for again, longer than others take from reading to writing.
+const PAUSE: Duration = Duration::from_millis(400);
+/// How many times as long as its own reading and writing took a client waits.
+const TIMES: u32 = 4;
+/// Times that a signature is added.
+const MOST_ROUNDS: u32 = 16;
 /// The time that go-containerregistry writes where there is none.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
@@ -30,7 +37,8 @@ pub(crate) struct TagLayer {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Adds a signature under the tag of an image; the digest of the manifest that has it.
+/// Adds a signature under the tag of an image; the digest of the manifest that has it. One that is there is not
+/// added again, and in a registry it is added until it stays.
 pub(crate) fn put_tagged(
     target: &ImageTarget,
     source: &BlobSource<'_>,
@@ -41,7 +49,6 @@ pub(crate) fn put_tagged(
 ) -> Result<Digest> {
     let tag = cosign_tag(image, layer.suffix);
     let descriptor = Descriptor { annotations: layer.annotations, ..Descriptor::of(layer.media_type, &layer.bytes) };
-    let (config, manifest) = with_layer(source, &tag, descriptor.clone(), &opener.limits)?;
     // A layout calls it what the image is called, and the tag alone tells what it is.
     let repository = if repository.is_empty() { "signatures" } else { repository };
     let name =
@@ -50,21 +57,33 @@ pub(crate) fn put_tagged(
         ImageTarget::Registry(_) => ImageTarget::Registry(name.clone()),
         other => other.clone(),
     };
-    let to = OciDestination::open(&target, CompressionChoice::default(), opener.registries, &[])?;
-    let (content, config): (Arc<dyn Content>, Arc<dyn Content>) = (Arc::new(layer.bytes), Arc::new(config));
-    to.store().put(&descriptor, &content)?;
-    to.store().put(&manifest.manifest.config, &config)?;
-    to.finish(&manifest.descriptor, &manifest.bytes, Some(&name))?;
-    let digest = manifest.descriptor.digest;
-    if let BlobSource::Registry(_) = source {
-        let found = source.tagged(&tag)?.map(|(found, _)| found.digest);
-        if found != Some(digest) {
-            let found = found.map_or("nothing".to_owned(), |found| found.to_string());
-            let message = format!("not under its tag: {name}: found {found}, expected {digest}");
-            return Err(Error::advised(message, "another client may have written at the same moment: sign again"));
+    let content: Arc<dyn Content> = Arc::new(layer.bytes);
+    for round in 0..MOST_ROUNDS {
+        let begin = Instant::now();
+        if let Some((found, bytes)) = source.tagged(&tag)?
+            && Manifest::parse(&bytes, &tag, &opener.limits)?.layers.contains(&descriptor)
+        {
+            return Ok(found.digest);
         }
+        let (config, manifest) = with_layer(source, &tag, descriptor.clone(), &opener.limits)?;
+        let config: Arc<dyn Content> = Arc::new(config);
+        let to = OciDestination::open(&target, CompressionChoice::default(), opener.registries, &[])?;
+        to.store().put(&descriptor, &content)?;
+        to.store().put(&manifest.manifest.config, &config)?;
+        to.finish(&manifest.descriptor, &manifest.bytes, Some(&name))?;
+        let BlobSource::Registry(_) = source else { return Ok(manifest.descriptor.digest) };
+        opener.registries.options.cancel.sleep(pause(begin.elapsed(), &descriptor.digest, round))?;
     }
-    Ok(digest)
+    let message = format!("not under its tag: {name}: found it changed by others {MOST_ROUNDS} times");
+    Err(Error::advised(message, "another client writes at the same moment: sign again"))
+}
+
+/// How long to wait until a signature is looked for. After the first round somebody else has written, and waits for another time.
+fn pause(took: Duration, signature: &Digest, round: u32) -> Duration {
+    let least = PAUSE.max(took.saturating_mul(TIMES));
+    let own = Digest::of(format!("{round} {} {signature}", std::process::id()).as_bytes());
+    let part = u32::from(u8::from_str_radix(&own.hex()[..2], 16).unwrap_or_default());
+    if round == 0 { least } else { least + PAUSE * part / 256 }
 }
 
 /// The config and the manifest of what is under a tag, with a layer more.

@@ -56,7 +56,7 @@ impl Before {
             return Ok(Before { path, old: None });
         }
         let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-        let directory = Arc::new(Directory::open_named(parent).map_err(Error::io("make a work folder in", parent))?);
+        let directory = Arc::new(Directory::open_named(parent).map_err(Error::io("make a work directory in", parent))?);
         let scratch = Scratch::create_in(&directory, parent)?;
         // Where there are no hard links, nothing is left alone.
         let linked = directory.link(name_of(&path), scratch.directory(), OsStr::new(OLD));

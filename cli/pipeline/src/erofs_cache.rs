@@ -145,7 +145,7 @@ fn file_name(diff_id: &Digest) -> String {
 /// Opens a directory in one that has this path, made if it does not exist.
 fn subdirectory(parent: &Directory, name: &str, path: &Path) -> Result<Directory> {
     let made = parent.create_below(Path::new(name));
-    Ok(made.map_err(|e| io_error("make the folder", &path.join(name), e))?)
+    Ok(made.map_err(|e| io_error("make the directory", &path.join(name), e))?)
 }
 
 /// Whether a file has a superblock, and as many bytes as that says, or more: a hash tree of dm-verity may follow.

@@ -14,8 +14,8 @@ pub fn make_directory(path: &Path) -> Result<NewDirectory> {
 pub(crate) fn named(made: layerstone_store::Result<NewDirectory>, path: &Path) -> Result<NewDirectory> {
     match made {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
-            let message = format!("not a folder: {}", path.display());
-            Err(crate::Error::advised(message, "choose another name for the folder"))
+            let message = format!("not a directory: {}", path.display());
+            Err(crate::Error::advised(message, "choose another name for the directory"))
         }
         made => Ok(made?),
     }

@@ -98,7 +98,7 @@ impl Record {
         };
         let is_name = |name: &&String| !name.is_empty() && !name.contains('/') && *name != "." && *name != "..";
         if let Some(bad) = files.files.keys().find(|name| !is_name(name)) {
-            bail!("malformed {FORMAT}: {name}: found {bad:?}, expected the name of a file of the folder");
+            bail!("malformed {FORMAT}: {name}: found {bad:?}, expected the name of a file of the directory");
         }
         Ok(Record { directory, path, files: files.files })
     }

@@ -125,7 +125,7 @@ impl RehearsedStore {
 fn check_layout(directory: &Path) -> Result<()> {
     let has_files = || directory.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     let cause = match directory.metadata() {
-        Ok(metadata) if !metadata.is_dir() => "found a file, expected a folder",
+        Ok(metadata) if !metadata.is_dir() => "found a file, expected a directory",
         Ok(_) if !directory.join("oci-layout").is_file() && has_files() => {
             return Err(layerstone_oci::Error::OtherFiles { path: directory.to_owned() }.into());
         }

@@ -33,8 +33,8 @@ impl StoreArgs {
         let (root, store) = (canonical(&self.root)?, canonical(Path::new(&self.store))?);
         let Ok(below) = store.strip_prefix(&root) else {
             let (found, root) = (store.display(), self.root.display());
-            let message = format!("--store {}: found {found}, expected a folder below --root {root}", self.store);
-            return Err(Error::advised(message, "without --root a store may be any folder").into());
+            let message = format!("--store {}: found {found}, expected a directory below --root {root}", self.store);
+            return Err(Error::advised(message, "without --root a store may be any directory").into());
         };
         let text = below.to_str().with_context(|| format!("--store {}: found a name that is not UTF-8", self.store))?;
         Ok(format!("/{text}"))

@@ -79,7 +79,7 @@ fn tag(file: &Path, out: &Path) -> Result<()> {
 fn make_parent(path: &Path, outputs: &[PathBuf]) -> Result<()> {
     let parent = path.parent().filter(|parent| outputs.iter().any(|output| parent.starts_with(output)));
     let Some(parent) = parent else { return Ok(()) };
-    fs::create_dir_all(parent).with_context(|| format!("cannot make the folder: {}", parent.display()))
+    fs::create_dir_all(parent).with_context(|| format!("cannot make the directory: {}", parent.display()))
 }
 
 fn put(file: &Path, path: &Path) -> Result<()> {

@@ -41,7 +41,7 @@ pub struct Options {
 
 pub fn run(options: &Options, common: &Common) -> Result<()> {
     let (output, store) = (options.output.as_path(), options.store.store()?);
-    // A folder may hold the image.json that it is described by.
+    // A directory may hold the image.json that it is described by.
     let file = options.from.as_ref().filter(|from| !from.is_dir());
     Files::of(&store).reads(file).writes([output]).check()?;
     if !options.force && output != Path::new("-") && output.symlink_metadata().is_ok() {

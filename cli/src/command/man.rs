@@ -32,7 +32,9 @@ fn write(command: &Command, is_top: bool, directory: &Path) -> io::Result<()> {
         write(inner, false, directory)?;
     }
     let examples = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
-    let man = Man::new(command.clone().after_help(Resettable::Reset).after_long_help(Resettable::Reset));
+    // A page leaves out what the short help does, too, and says nothing of it.
+    let whole = command.clone().mut_args(|arg| arg.hide_short_help(false));
+    let man = Man::new(whole.after_help(Resettable::Reset).after_long_help(Resettable::Reset));
     let mut page = Vec::new();
     man.render(&mut page)?;
     let mut sections = Roff::default();

@@ -49,7 +49,7 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
         return Ok(write_whole(&options.output, &[names.join(&b' '), b"\n".to_vec()].concat())?);
     }
     if options.output == Path::new("-") {
-        bail!("cannot make: -: expected a folder, or a name that ends in .tar");
+        bail!("cannot make: -: expected a directory, or a name that ends in .tar");
     }
     check_tar(&options.output, None)?;
     let is_tar = options.output.as_os_str().as_bytes().to_ascii_lowercase().ends_with(b".tar");

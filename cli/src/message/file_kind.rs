@@ -155,7 +155,9 @@ impl FileKind {
             FileKind::StorePath => {
                 ("a store path", format!("`layerstone build --contents {path} --name NAME` makes an image of it"))
             }
-            FileKind::Folder if is_build => ("a folder", format!("--copy {path}:/ --name NAME puts it into an image")),
+            FileKind::Folder if is_build => {
+                ("a directory", format!("--copy {path}:/ --name NAME puts it into an image"))
+            }
             FileKind::Dockerfile => {
                 ("a Dockerfile", "`docker build` reads it, `layerstone init` writes an image.json".to_owned())
             }

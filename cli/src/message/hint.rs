@@ -61,7 +61,7 @@ fn of_library(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             return Some(format!("{} is a file: choose another name", path.display()));
         }
         _ if let Some(Oci::OtherFiles { .. }) = cause.downcast_ref() => {
-            "a folder of its own holds a layout, such as one below it"
+            "a directory of its own holds a layout, such as one below it"
         }
         _ if let Some(error) = cause.downcast_ref::<Root>() => match error {
             Root::OverBase { .. } => "--replace lets the layer hide what the base has there",
@@ -152,10 +152,10 @@ fn of_file(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             })
         }
         Store::Io { action: "make", path, source } if source.kind() == ErrorKind::AlreadyExists => {
-            Some(format!("a new folder is made: name another one than {}", path.display()))
+            Some(format!("a new directory is made: name another one than {}", path.display()))
         }
-        Store::NoCache { .. } => Some("a folder that is empty, or not there yet, becomes a cache".to_owned()),
-        Store::Io { action: "make a work folder in", .. } => Some("TMPDIR names another folder".to_owned()),
+        Store::NoCache { .. } => Some("a directory that is empty, or not there yet, becomes a cache".to_owned()),
+        Store::Io { action: "make a work directory in", .. } => Some("TMPDIR names another directory".to_owned()),
         _ => None,
     }
 }

@@ -157,7 +157,7 @@ fn layers_that_no_image_can_have() {
     for (name, target, expected) in [
         ("a", "absent", format!("cannot link: a: found the target absent, {expected}")),
         ("etc/a", "/etc/shadow", format!("cannot link: etc/a: found the target etc/shadow, {expected}")),
-        ("a", "etc", "cannot link: a: found the target etc, which is a folder, expected a file".to_owned()),
+        ("a", "etc", "cannot link: a: found the target etc, which is a directory, expected a file".to_owned()),
         ("a", "a", "cannot link: a: found the target a, which leads back to the link".to_owned()),
     ] {
         check_layer(&place, layer(&[(name, hard_link(target))]), &[WITH_CONTENTS], &expected);
@@ -177,7 +177,12 @@ fn layers_that_no_image_can_have() {
         ),
     );
     let tar = layer(&[("", empty())]);
-    check_layer(&place, tar, &[WITH_CONTENTS], &header(0, "found a file with the name of the root, expected a folder"));
+    check_layer(
+        &place,
+        tar,
+        &[WITH_CONTENTS],
+        &header(0, "found a file with the name of the root, expected a directory"),
+    );
     let tar = layer(&[("etc/.wh.", empty())]);
     check_layer(&place, tar, &[WITH_CONTENTS], &header(0, "found the whiteout etc/.wh., which names no file"));
 }

@@ -1,11 +1,11 @@
-//! Files and folders that are no images, or that cannot be read.
+//! Files and directories that are no images, or that cannot be read.
 
 use super::{check_everywhere, image, place};
 use crate::support::pieces::{Files, Packing, gzip, oci, plain_docker, tar, write_folder};
 use crate::support::{require_root, require_tool};
 use std::os::unix::fs::PermissionsExt;
 
-/// Files and folders that are no images at all.
+/// Files and directories that are no images at all.
 #[test]
 fn no_images() {
     let place = place();

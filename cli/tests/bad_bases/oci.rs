@@ -7,7 +7,7 @@ use crate::support::pieces::{
 };
 use serde_json::{Value, json};
 
-/// What an index, a manifest and the blobs say of each other, in archives and in folders.
+/// What an index, a manifest and the blobs say of each other, in archives and in directories.
 #[test]
 fn indexes() {
     let place = place();

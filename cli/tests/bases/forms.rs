@@ -171,7 +171,7 @@ fn names_of_members() {
     );
 }
 
-/// A folder gives what the archive of it gives.
+/// A directory gives what the archive of it gives.
 #[test]
 fn oci_folders() {
     for image in images() {

@@ -117,7 +117,7 @@ fn none_or_several() {
     check(&place, "absent.tar#a:b", Err("cannot read: absent.tar: No such file or directory (os error 2)"));
 }
 
-/// The keys of image.json; relative to its folder.
+/// The keys of image.json; relative to its directory.
 #[test]
 fn in_image_json() {
     let place = place();
@@ -140,7 +140,7 @@ fn in_image_json() {
     build(json!({"fromImageName": "a", "fromImageTag": "bc"}));
     let told = place.fail("build folder/image.json -o x.tar");
     assert!(told.starts_with("error: no such image: folder/../docker.tar#a:bc: found a:b, "), "{told}");
-    // The flag is stronger, and the file that it names is relative to the folder of the command.
+    // The flag is stronger, and the file that it names is relative to the directory of the command.
     place.ok("build folder/image.json --base nameless.tar -o x.tar");
     assert_eq!(Pieces::of(&place.read("x.tar")).layers[0], several()[3].layers[0]);
 }

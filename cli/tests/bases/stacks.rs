@@ -111,7 +111,7 @@ impl Layer {
         self.hidden.push((name.to_owned(), format!("{folder}{slash}.wh.{base}")));
     }
 
-    /// Hides what is in a folder.
+    /// Hides what is in a directory.
     fn empty(&mut self, name: &str) {
         self.hidden.push((format!("{name}/"), format!("{name}/.wh..wh..opq")));
     }

@@ -60,7 +60,7 @@ fn clock_going_backwards() {
     assert!(!files(&place.join("cache")).is_empty());
 }
 
-/// A folder that holds other things is refused, and nothing in it touched; so is a file in the place of a folder.
+/// A directory that holds other things is refused, and nothing in it touched; so is a file in the place of a directory.
 #[test]
 fn no_cache_at_all() {
     let place = store();
@@ -151,7 +151,7 @@ fn without_locks() {
     place.ok("cache verify --cache cache");
 }
 
-/// What stands where an output goes: links lead to it, folders are refused, and neither is replaced.
+/// What stands where an output goes: links lead to it, directories are refused, and neither is replaced.
 #[test]
 fn outputs_that_are_links_or_folders() {
     let place = Place::new();

@@ -4,7 +4,7 @@ use super::{LAYERS, files, store};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Many processes on one cache, while others empty it and look through it; all into folders of their own.
+/// Many processes on one cache, while others empty it and look through it; all into directories of their own.
 #[test]
 fn many_processes_at_once() {
     let place = store();

@@ -113,7 +113,7 @@ fn ready_contents_are_what_programs_ask_for() {
     }
 }
 
-/// A home that is its user's, and a folder for everybody.
+/// A home that is its user's, and a directory for everybody.
 #[test]
 fn owners_and_modes_are_what_the_rules_say() {
     let (Some(docker), Some(lab)) = (Docker::find(), small()) else { return };

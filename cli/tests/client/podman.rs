@@ -1,4 +1,4 @@
-//! podman loads images and shows what was asked for, with its storage in the test's folder.
+//! podman loads images and shows what was asked for, with its storage in the test's directory.
 
 use super::{Image, check_shown, demo, image, small};
 use crate::support::containers_storage::ContainersStorage;

@@ -40,7 +40,7 @@ fn store_paths_are_what_they_are_in_the_store() {
     check_merged(&lab, &rootfs);
 }
 
-/// Without root nothing can be given away, and folders that the owner may not write to are filled all the same.
+/// Without root nothing can be given away, and directories that the owner may not write to are filled all the same.
 #[test]
 fn anybody_unpacks_them() {
     let (true, Some(lab)) = (ready(), small()) else { return };
@@ -88,7 +88,7 @@ fn check_store(lab: &Lab, rootfs: &Path, owner: (u32, u32)) {
     }
 }
 
-/// The image's root is the closure's: folders as folders, files as links to them, links as they were.
+/// The image's root is the closure's: directories as directories, files as links to them, links as they were.
 #[track_caller]
 fn check_merged(lab: &Lab, rootfs: &Path) {
     let env = Path::new(&lab.env);

@@ -92,7 +92,7 @@ fn verify_what_others_recorded() {
     }
 }
 
-/// Runs a program of Nix on a store of its own in a folder; what it prints.
+/// Runs a program of Nix on a store of its own in a directory; what it prints.
 #[track_caller]
 fn nix(folder: &Path, line: &str) -> String {
     let mut words = line.split_whitespace();

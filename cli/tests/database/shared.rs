@@ -110,7 +110,7 @@ fn left_behind() {
     assert!(!left.ok("closure --db db/db.sqlite").text().contains(NEW));
 }
 
-/// As another user, who may not write to the folder, nor to the files.
+/// As another user, who may not write to the directory, nor to the files.
 #[test]
 fn read_only_folder() {
     if !require_root() || !require_tool("setpriv") {
@@ -147,7 +147,7 @@ fn unreadable() {
     }
 }
 
-/// A folder that everybody can go to, with the binary.
+/// A directory that everybody can go to, with the binary.
 fn open_folder() -> tempfile::TempDir {
     let open = tempfile::tempdir().unwrap();
     fs::set_permissions(open.path(), Permissions::from_mode(0o755)).unwrap();

@@ -15,7 +15,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// What images are called in front of nixpkgs' own names, so that no image of anybody else is replaced.
 const PREFIX: &str = "layerstone-test-";
 
-/// The store paths beside the lab's: static busybox, a folder, a link to it, what a bare path becomes in a store, and what
+/// The store paths beside the lab's: static busybox, a directory, a link to it, what a bare path becomes in a store, and what
 /// stands for certificates.
 const OWN: [&str; 5] = ["busybox-static", "target", "symlink", "bare-path", "certificates"];
 

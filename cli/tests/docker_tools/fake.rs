@@ -67,7 +67,7 @@ fn store_paths_that_the_script_refers_to() {
     assert_eq!(load(&turn, &image).run(&["/hello/bin/hello"]), GNU_GREETING);
 }
 
-/// The script makes the folder that there would not be without the layer as its root.
+/// The script makes the directory that there would not be without the layer as its root.
 #[test]
 fn made_as_root_of_all_files() {
     let (Some(docker), Some(examples)) = (Docker::find(), Examples::find()) else { return };

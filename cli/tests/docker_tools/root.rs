@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 const PAGE: &str = "Served by a user of its own.";
 
-/// A user and folders that the script makes; nginx serves its page in the container's own network.
+/// A user and directories that the script makes; nginx serves its page in the container's own network.
 #[test]
 fn nginx_serves_a_page() {
     let (Some(docker), Some(debian), Some(lab)) = (Docker::find(), debian(), Lab::find("medium")) else { return };

@@ -155,7 +155,7 @@ fn killed() {
     }
 }
 
-/// Whether all files belong to whoever made the folder.
+/// Whether all files belong to whoever made the directory.
 fn is_ours(folder: &Path, caller: Caller) -> bool {
     use std::os::unix::fs::MetadataExt;
     let owner = folder.metadata().unwrap().uid();

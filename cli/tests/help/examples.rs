@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
-/// Stands for layerstone where the store is below the folder `root`, and no virtual machine is waited for.
+/// Stands for layerstone where the store is below the directory `root`, and no virtual machine is waited for.
 const BELOW_ROOT: &str = r#"#!/bin/sh
 case "$1" in
     init|build|root|closure|layer|nix-db|image|ninja|make|push|copy|check|index|serve|stream|derivation|script)

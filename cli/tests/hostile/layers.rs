@@ -73,7 +73,7 @@ fn members() {
         ("links", links, "bytes, expected at most 16777216 (limit link-targets)"),
     ] {
         write_layer(&place, name, &members);
-        // Store paths are not asked for links and folders of theirs.
+        // Store paths are not asked for links and directories of theirs.
         let failing: &[&str] = if matches!(name, "folders" | "links") { &HEADERS[3..] } else { &HEADERS };
         check(&place, &format!("{name}.tar"), failing, expected);
         let (status, told) = run(&place, "tarsum F", &format!("{name}.layer"));
@@ -82,7 +82,7 @@ fn members() {
     }
 }
 
-/// Folders as deep as names can be are no harm.
+/// Directories as deep as names can be are no harm.
 #[test]
 fn deep_folders() {
     let place = place();
@@ -94,7 +94,7 @@ fn deep_folders() {
     let flat = crate::support::archive::members(&place.read("deep.flat"));
     assert_eq!(flat.len(), 2042);
     assert_eq!(flat.last().unwrap().contents, b"x");
-    // What writes a tree has room for its folders.
+    // What writes a tree has room for its directories.
     assert_eq!(run(&place, "merge-trees F -o x.tar", "deep.layer").0, 0);
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 
 const APP: &str = "nix/store/xr2yc61k4shzhlyhz13n4pgbqyy4wvxr-app-1.0";
 
-/// A place with a program, a folder, the root of an image, a tar and a store path that a link leads to.
+/// A place with a program, a directory, the root of an image, a tar and a store path that a link leads to.
 fn place() -> Place {
     let place = Place::new();
     place.write_mode("run.sh", "#!/bin/run\n", 0o755);
@@ -76,7 +76,7 @@ fn of_a_program_that_needs_libraries() {
     place.ok("build image.json --no-cache --strict -o ../x.tar");
 }
 
-/// The folder that it is written into may be the one that is copied.
+/// The directory that it is written into may be the one that is copied.
 #[test]
 fn of_the_folder_itself() {
     let place = Place::new();

@@ -18,7 +18,7 @@ fn schema(place: &Place, name: &str) -> Value {
     serde_json::from_slice(&place.ok(&format!("schema {name}")).stdout).unwrap()
 }
 
-/// All files below a folder of the repository, but for what is built.
+/// All files below a directory of the repository, but for what is built.
 fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, kind) = (entry.path(), entry.file_type().unwrap());

@@ -75,7 +75,7 @@ impl Running {
     }
 }
 
-/// What is there, but for the folder of a state, which is there as soon as it is named.
+/// What is there, but for the directory of a state, which is there as soon as it is named.
 fn listing(place: &Place) -> Vec<String> {
     let names = place.listing().into_keys().map(|path| path.display().to_string());
     names.filter(|name| !name.ends_with("/state")).collect()

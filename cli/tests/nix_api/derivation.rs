@@ -34,7 +34,7 @@ fn a_builder() {
     // The hash in the output's name is the tag.
     let spec: serde_json::Value = serde_json::from_slice(&fs::read(out.join("image.json")).unwrap()).unwrap();
     assert_eq!(spec, json!({"name": "Tool", "config": {"Cmd": ["/x"]}, "tag": "hash0123"}));
-    // What `env` says, the command finds: the time of the layer's only folder.
+    // What `env` says, the command finds: the time of the layer's only directory.
     let tar = fs::read(out.join("blobs/layer.tar")).unwrap();
     assert_eq!(&tar[136..147], format!("{:011o}", 86400).as_bytes());
     // Nix says elsewhere, and it is there.

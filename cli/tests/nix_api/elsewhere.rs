@@ -81,7 +81,7 @@ fn with_nixpkgs_in_a_sandbox() {
     assert!(machine.read(inside.path()) == machine.read(outside.path()));
 }
 
-/// A store in a folder, called as that folder is: its images hold its paths.
+/// A store in a directory, called as that directory is: its images hold its paths.
 #[test]
 fn a_store_elsewhere() {
     if !["nix-build", "nix-store"].into_iter().all(require_tool) {

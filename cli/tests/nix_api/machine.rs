@@ -17,7 +17,7 @@ const EVALUATE: [&str; 5] = ["--eval", "--read-write-mode", "--strict", "--json"
 /// What stands before all that is said of one of several expressions.
 const MARK: &str = "== expression";
 
-/// A machine: its folder is the test's.
+/// A machine: its directory is the test's.
 pub struct Machine {
     pub place: Place,
     lab: Lab,
@@ -67,7 +67,7 @@ pub fn names(log: &str) -> Vec<&str> {
     names
 }
 
-/// A store path without folder and hash.
+/// A store path without directory and hash.
 pub fn name(path: &str) -> &str {
     path.rsplit_once('/').unwrap().1.split_once('-').unwrap().1
 }

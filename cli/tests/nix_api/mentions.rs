@@ -3,7 +3,7 @@
 use super::machine::{Built, Machine, name};
 use crate::support::{skip, test_name};
 
-/// A file of the store that nothing has as an input, and a folder that mentions it; its path.
+/// A file of the store that nothing has as an input, and a directory that mentions it; its path.
 fn prepare(machine: &Machine) -> String {
     machine.place.write("f", "hi\n");
     let path = machine.ok("nix-store", &["--add", "f"]).text().trim_end().to_owned();

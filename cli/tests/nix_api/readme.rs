@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-/// What the expression of a page builds, in a folder of its own.
+/// What the expression of a page builds, in a directory of its own.
 #[track_caller]
 fn build(machine: &Machine, page: &str) -> String {
     let (_, text) = page.split_once("```nix image.nix\n").unwrap();

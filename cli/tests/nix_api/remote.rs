@@ -34,7 +34,7 @@ impl Server {
             PermitRootLogin yes\nStrictModes no\nUsePAM no\nPidFile none\nSetEnv NIX_CONF_DIR={folder}/nix-conf\n"
         );
         let config = place.write("sshd_config", config);
-        // Its folder for what has no privileges is in a /run of its own.
+        // Its directory for what has no privileges is in a /run of its own.
         let script = r#"mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec /usr/sbin/sshd -D -e -f "$0""#;
         let mut command = machine.command("sh");
         command.args(["-c", script]).arg(config).stderr(Stdio::piped());

@@ -119,7 +119,8 @@ fn bad_databases() {
         ),
         (
             "mkdir -p nix; echo x > nix/var".to_owned(),
-            "error: cannot put the Nix database over base.tar: /nix/var: found a file, expected a folder\n".to_owned(),
+            "error: cannot put the Nix database over base.tar: /nix/var: found a file, expected a directory\n"
+                .to_owned(),
         ),
     ] {
         let base = json!({"includeNixDB": false, "extraCommands": script, "contents": []});

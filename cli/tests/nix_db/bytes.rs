@@ -137,7 +137,7 @@ fn a_root_with_something_in_the_way() {
                 "mkdir -p nix/var/nix/db; echo x > nix/var/nix/db/db.sqlite",
                 "/nix/var/nix/db/db.sqlite: found a file, expected none, or what Nix has there",
             ),
-            ("mkdir nix; ln -s ../var nix/var", "/nix/var: found a link to ../var, expected a folder"),
+            ("mkdir nix; ln -s ../var nix/var", "/nix/var: found a link to ../var, expected a directory"),
         ] {
             let spec = spec(&["zlib-1.3"], json!({"kind": kind, "extraCommands": script}));
             place.write("image.json", spec.to_string());

@@ -78,7 +78,7 @@ fn found_and_verified_by_others() {
     }
     assert!(!setting.try_cosign(&format!("verify {VERIFY} --key ec.pub {name}")).status.success());
 
-    // All of it comes along to a folder, where the policy holds without a network; another image under the name is refused.
+    // All of it comes along to a directory, where the policy holds without a network; another image under the name is refused.
     place.ok(&format!("copy --referrers registry:{name} oci:copied"));
     place.write("policy.json", policy.to_string().replace(&format!("{}/team/*", registry.host()), "**"));
     place.ok("verify oci:copied --policy policy.json");

@@ -148,11 +148,11 @@ fn what_is_no_layout() {
     place.write("broken/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
     place.write("broken/index.json", "{");
     for (folder, cause) in [
-        ("full", "found other files, expected oci-layout or an empty folder"),
-        ("file", "found a file, expected a folder"),
+        ("full", "found other files, expected oci-layout or an empty directory"),
+        ("file", "found a file, expected a directory"),
         ("other", "oci-layout: expected {\"imageLayoutVersion\":\"1.0.0\"}"),
         ("broken", "not a manifest: broken/index.json: "),
-        ("absent/folder", "cannot write: absent/folder: its folder absent does not exist"),
+        ("absent/folder", "cannot write: absent/folder: its directory absent does not exist"),
     ] {
         let error = place.fail(&format!("build image.json -o oci:{folder} {}", root()));
         assert!(error.contains(cause), "{error}");

@@ -73,7 +73,7 @@ fn directories_that_do_not_exist() {
         ("good.tar/x", "good.tar/x"),
     ] {
         let parent = path.rsplit_once('/').unwrap().0;
-        let expected = format!("cannot write: {path}: its folder {parent} does not exist\nhint: ");
+        let expected = format!("cannot write: {path}: its directory {parent} does not exist\nhint: ");
         for line in [
             format!("build image.json -o {target} {root}"),
             format!("copy image.json {target} {root}"),

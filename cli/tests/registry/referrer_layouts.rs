@@ -38,10 +38,10 @@ fn attached_and_detached() {
     place.ok("copy --referrers lay oci-archive:lay.tar");
     assert_eq!(discovered(&place, "oci-archive:lay.tar"), both[..1]);
     for (line, expected) in [
-        ("attach lay.tar note --type a/b", "error: cannot change: lay.tar: found a file, expected the folder of"),
-        ("detach lay.tar --type a/b", "error: cannot change: lay.tar: found a file, expected the folder of"),
+        ("attach lay.tar note --type a/b", "error: cannot change: lay.tar: found a file, expected the directory of"),
+        ("detach lay.tar --type a/b", "error: cannot change: lay.tar: found a file, expected the directory of"),
         ("attach oci:absent note --type a/b", "error: cannot read: absent: "),
-        ("attach docker:x note --type a/b", "error: cannot change: docker:x: found an engine, expected the folder"),
+        ("attach docker:x note --type a/b", "error: cannot change: docker:x: found an engine, expected the directory"),
         ("copy --referrers lay x.tar", "error: --referrers: found x.tar, expected OCI images on both sides"),
         ("detach lay --type a/b", "error: no referrer a/b of lay: found application/spdx+json"),
     ] {

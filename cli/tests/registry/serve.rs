@@ -75,7 +75,7 @@ impl Drop for Served {
     }
 }
 
-/// Runs the binary while another one has work folders beside it.
+/// Runs the binary while another one has work directories beside it.
 #[track_caller]
 fn beside(place: &Place, line: &str) -> Run {
     let run = place.run(line);
@@ -222,7 +222,7 @@ fn who_takes_from_it() {
         skopeo.args(["inspect", "--tls-verify=false"]).arg(format!("docker://{}/synth:1", served.host));
         assert_eq!(output_json(&mut skopeo)["RepoTags"], json!(["1"]));
     }
-    // A single image, whose one layer begins with what lies in a work folder.
+    // A single image, whose one layer begins with what lies in a work directory.
     spec(&place, json!({"kind": "single"}));
     beside(&place, &format!("build image.json -o single.tar {}", root()));
     let single = Served::start(&place, "image.json", 1);

@@ -84,14 +84,14 @@ fn links_that_lead_out() {
     }
 }
 
-/// Where a base has no folder to mount at, nothing is mounted.
+/// Where a base has no directory to mount at, nothing is mounted.
 #[test]
 fn no_folder_to_mount_at() {
     for (name, target) in [("dev", "/etc"), ("proc", "bin"), ("sys", "/")] {
         let Some(place) = place(&[layer_of(&[File::link(name, target)])], "true") else { return };
         for backend in backends().into_iter().filter(|backend| *backend != "emulation" || name == "dev") {
             let run = super::run(&place, backend, "");
-            let expected = format!("cannot mount over the image's /{name}: expected a folder, found none\n");
+            let expected = format!("cannot mount over the image's /{name}: expected a directory, found none\n");
             assert!(run.code == Some(1) && run.stderr.ends_with(&expected), "{backend}: {}", run.stderr);
         }
     }

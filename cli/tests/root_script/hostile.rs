@@ -56,7 +56,7 @@ fn nothing_outside_is_reached() {
     let links = layer_of(&[
         File::folder("etc/"),
         File::new("etc/passwd", 0o644, "root:x:0:0::/:/bin/sh\n"),
-        // Folders of the image that are links to those of the machine.
+        // Directories of the image that are links to those of the machine.
         File::link("home", "/proc/1/root"),
         File::link("tmp2", "../../../../../../tmp"),
     ]);
@@ -101,7 +101,7 @@ fn bases_that_lead_out() {
         assert!(run.code == Some(1) && run.stderr.contains(expected), "{}", run.stderr);
         place.check_no_leftovers();
     }
-    // Through a link that an upper layer makes of a folder: what is below it is in the image, or nowhere.
+    // Through a link that an upper layer makes of a directory: what is below it is in the image, or nowhere.
     let place = Place::new();
     let outside = place.join("outside");
     fs::create_dir(&outside).unwrap();

@@ -1,4 +1,4 @@
-//! What an overlay's upper folder becomes in a layer: every rule in one script, in every backend, twice.
+//! What an overlay's upper directory becomes in a layer: every rule in one script, in every backend, twice.
 
 use super::{File, backends, debian_base, printed};
 use crate::support::Place;
@@ -164,7 +164,7 @@ fn every_rule() {
     }
 }
 
-/// An empty script makes an empty layer, and only what changes the root folder itself shows it.
+/// An empty script makes an empty layer, and only what changes the root directory itself shows it.
 #[test]
 fn the_root_folder() {
     for (script, expected) in [
@@ -176,7 +176,7 @@ fn the_root_folder() {
         let Some(place) = super::place(&[], script) else { return };
         printed(&place, "userns", "");
         let mut found = listed(&place.read("run.tar"));
-        // The folder that was changed and back is as it was but for its time.
+        // The directory that was changed and back is as it was but for its time.
         found.retain(|line| line != "5 1777 0:0 1 ./tmp/" || expected.len() > 1);
         assert_eq!(found, expected, "{script}");
     }

@@ -33,7 +33,7 @@ impl Numbers {
     }
 }
 
-/// What is told of every file below the folder: kind, mode, owner, size, link, contents, how many names.
+/// What is told of every file below the directory: kind, mode, owner, size, link, contents, how many names.
 const SHOW: &str = r#"cd /t; find . -mindepth 1 | sort | while read -r f; do
   if test -L "$f"; then echo "$f -> $(readlink "$f")"
   elif test -d "$f"; then echo "$f/ $(stat -c '%a %u:%g' "$f")"

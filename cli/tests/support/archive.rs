@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 /// A member of a tar.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its name, without the slash that ends a folder's.
+    /// Its name, without the slash that ends a directory's.
     pub name: Vec<u8>,
     /// Type flag (POSIX ustar, "typeflag").
     pub kind: char,

@@ -96,7 +96,7 @@ impl Caller {
     }
 }
 
-/// A folder that everybody can go to, with the binary and a file such as /etc/subuid.
+/// A directory that everybody can go to, with the binary and a file such as /etc/subuid.
 pub fn open_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {

@@ -15,7 +15,7 @@ impl ChunkPodman {
     #[track_caller]
     pub fn find() -> Option<ChunkPodman> {
         let today = Today::find()?;
-        // podman wants its state in a folder whose name is short.
+        // podman wants its state in a directory whose name is short.
         let storage = Place::within(Path::new("/tmp"));
         let path = storage.path().display();
         // Single chunks are fetched where layers are mounted over each other, and if that is asked for.
@@ -43,7 +43,7 @@ impl ChunkPodman {
 impl Drop for ChunkPodman {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // What it mounted is to be gone before its folder.
+            // What it mounted is to be gone before its directory.
             self.run("system reset --force");
         }
     }

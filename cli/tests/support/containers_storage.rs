@@ -16,7 +16,7 @@ pub struct ContainersStorage {
 impl ContainersStorage {
     /// An empty one. Layers are mounted over each other where that works; elsewhere each is a copy of all below it.
     pub fn new() -> ContainersStorage {
-        // podman wants its state in a folder whose name is short.
+        // podman wants its state in a directory whose name is short.
         let state = tempfile::tempdir_in("/tmp").unwrap();
         let StatFs { f_type, .. } = statfs(state.path()).unwrap();
         ContainersStorage { state, driver: if f_type as u64 == OVERLAYFS { "vfs" } else { "overlay" } }
@@ -40,7 +40,7 @@ impl ContainersStorage {
 
 impl Drop for ContainersStorage {
     fn drop(&mut self) {
-        // The driver makes it a mount of its own, which keeps the folder from being removed.
+        // The driver makes it a mount of its own, which keeps the directory from being removed.
         if self.driver == "overlay" {
             let _ = Command::new("umount").arg(self.path().join("root/overlay")).output();
         }

@@ -163,7 +163,7 @@ fn unpacked(layer: &Value, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     unpacked.map_err(|error| format!("{media_type}: the layer is what its media type says (layer.md): {error}"))
 }
 
-/// What is broken in the folder of a layout.
+/// What is broken in the directory of a layout.
 pub fn broken_layout(folder: &Path) -> Vec<String> {
     let mut files = BTreeMap::new();
     list_files(folder, folder, &mut files);

@@ -17,7 +17,7 @@ pub fn library_judges() -> Option<PathBuf> {
     Some(judges)
 }
 
-/// The programs, with a home folder of their own.
+/// The programs, with a home directory of their own.
 pub struct Judges {
     bin: PathBuf,
     home: tempfile::TempDir,
@@ -36,7 +36,7 @@ impl Judges {
         Some(Judges { bin: folder.join("usr/bin"), home })
     }
 
-    /// A program with these words, separated by spaces, run in a folder.
+    /// A program with these words, separated by spaces, run in a directory.
     pub fn command(&self, line: &str, folder: &std::path::Path) -> Command {
         let mut words = line.split_whitespace();
         let mut command = Command::new(self.bin.join(words.next().unwrap()));

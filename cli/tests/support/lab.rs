@@ -1,4 +1,4 @@
-//! The lab: closures and a base image made of Debian packages, in the folder that `LAYERSTONE_LAB` names, or where
+//! The lab: closures and a base image made of Debian packages, in the directory that `LAYERSTONE_LAB` names, or where
 //! `cargo xtask lab` puts them. What has no stamp of this recipe was made by something else and counts as absent.
 
 use crate::support::{skip, test_name};
@@ -10,7 +10,7 @@ use xtask::stamp;
 /// Where `cargo xtask lab` leaves what it makes.
 const LAB: &str = "/var/tmp/layerstone-lab";
 
-/// The lab's folder.
+/// The lab's directory.
 pub fn folder() -> PathBuf {
     std::env::var_os("LAYERSTONE_LAB").map_or(PathBuf::from(LAB), PathBuf::from)
 }
@@ -35,7 +35,7 @@ impl Lab {
         }
     }
 
-    /// The closure in this folder; or why it cannot be used.
+    /// The closure in this directory; or why it cannot be used.
     fn open(folder: PathBuf, name: &str) -> Result<Lab, String> {
         let env = fs::read_link(folder.join("result")).ok().filter(|env| env.exists());
         let env = env.ok_or_else(|| format!("no {}", folder.display()))?;

@@ -53,7 +53,7 @@ impl Measured {
     }
 
     fn start(command: &Command, place: &Place, bounds: &str) -> Measured {
-        // Beside the work folder, whose files tests count.
+        // Beside the work directory, whose files tests count.
         let result = place.path().with_extension("memory");
         let mut python = Command::new("python3");
         python.args(["-c", MEASURE]).arg(&result).arg(bounds).arg(command.get_program()).args(command.get_args());

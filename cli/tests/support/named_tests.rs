@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Looks for each test that the last column of the tables of a text names, as `module::test`, below some folders of this
+/// Looks for each test that the last column of the tables of a text names, as `module::test`, below some directories of this
 /// package; how many there are.
 #[track_caller]
 pub fn check_named_tests(text: &str, folders: &[&str]) -> usize {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-/// What a member of a tar, or a file of a folder, is.
+/// What a member of a tar, or a file of a directory, is.
 #[derive(Clone)]
 pub enum Entry {
     Folder,
@@ -75,7 +75,7 @@ pub fn new_save(images: &[Pieces]) -> Files {
     files
 }
 
-/// As `docker save` wrote it until then: a folder for each layer, and `repositories`.
+/// As `docker save` wrote it until then: a directory for each layer, and `repositories`.
 pub fn old_save(images: &[Pieces]) -> Files {
     let mut files = Files::new();
     for (name, entry) in
@@ -197,7 +197,7 @@ pub fn replace(files: &mut Files, ending: &str, entry: Entry) {
     file.unwrap_or_else(|| panic!("no {ending}")).1 = entry;
 }
 
-/// Writes files into a folder.
+/// Writes files into a directory.
 pub fn write_folder(folder: &Path, files: &Files) {
     for (name, entry) in files {
         let path = folder.join(name);

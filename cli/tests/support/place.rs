@@ -1,4 +1,4 @@
-//! A folder of a test's own in which the binary runs, with nothing of the caller's environment.
+//! A directory of a test's own in which the binary runs, with nothing of the caller's environment.
 
 use crate::support::skip::remove_at_exit;
 use crate::support::with_default_signals;
@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A test's folder: commands run in it, their temporary files are beside it. It disappears when dropped.
+/// A test's directory: commands run in it, their temporary files are beside it. It disappears when dropped.
 pub struct Place {
     _whole: Option<tempfile::TempDir>,
     work: PathBuf,
@@ -70,7 +70,7 @@ impl Place {
         place
     }
 
-    /// A new, empty place in a folder, open to every user.
+    /// A new, empty place in a directory, open to every user.
     pub fn within(folder: &Path) -> Place {
         let whole = tempfile::tempdir_in(folder).unwrap();
         fs::set_permissions(whole.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -78,7 +78,7 @@ impl Place {
         Place { _whole: Some(whole), ..place }
     }
 
-    /// The place in a folder that stays.
+    /// The place in a directory that stays.
     pub fn at(folder: &Path) -> Place {
         let [work, temporary] = ["work", "temporary"].map(|name| folder.join(name));
         fs::create_dir_all(&work).unwrap();
@@ -86,17 +86,17 @@ impl Place {
         Place { _whole: None, work, temporary }
     }
 
-    /// The folder that commands run in.
+    /// The directory that commands run in.
     pub fn path(&self) -> &Path {
         &self.work
     }
 
-    /// The folder that commands have as TMPDIR.
+    /// The directory that commands have as TMPDIR.
     pub fn temporary(&self) -> &Path {
         &self.temporary
     }
 
-    /// A file of the folder.
+    /// A file of the directory.
     pub fn join(&self, name: impl AsRef<OsStr>) -> PathBuf {
         self.work.join(name.as_ref())
     }
@@ -174,7 +174,7 @@ impl Place {
         told.split_inclusive('\n').filter(|line| !line.starts_with("hint: ")).collect()
     }
 
-    /// Every file of the folder: what it is and, for a file, the digest of its contents.
+    /// Every file of the directory: what it is and, for a file, the digest of its contents.
     pub fn listing(&self) -> BTreeMap<PathBuf, String> {
         let mut found = BTreeMap::new();
         list(&self.work, &mut found);
@@ -192,7 +192,7 @@ impl Place {
         found
     }
 
-    /// No temporary file in the folder or in TMPDIR.
+    /// No temporary file in the directory or in TMPDIR.
     #[track_caller]
     pub fn check_no_leftovers(&self) {
         let names = |folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());

@@ -31,7 +31,7 @@ pub fn descendants(of: i32) -> Vec<i32> {
     found.split_off(1)
 }
 
-/// Processes whose folder is below this one.
+/// Processes whose directory is below this one.
 pub fn processes_in(folder: &Path) -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
     let is_there = |path: &PathBuf| path.join("cwd").read_link().is_ok_and(|cwd| cwd.starts_with(folder));

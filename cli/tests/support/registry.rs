@@ -25,7 +25,7 @@ impl Registry {
         Registry::with("", |_| String::new())
     }
 
-    /// One whose config has more: `http` goes into that section, the rest is made for its folder.
+    /// One whose config has more: `http` goes into that section, the rest is made for its directory.
     #[track_caller]
     pub fn with(http: &str, more: impl Fn(&Path) -> String) -> Option<Registry> {
         if !require_tool("docker-registry") {
@@ -100,7 +100,7 @@ impl Registry {
         serde_json::json!({"mediaType": document["mediaType"], "digest": name, "size": bytes.len()})
     }
 
-    /// Uploads that a repository was left with. Of one that was cancelled docker-registry keeps an empty folder.
+    /// Uploads that a repository was left with. Of one that was cancelled docker-registry keeps an empty directory.
     pub fn uploads(&self, name: &str) -> usize {
         let folder = self.data().join(format!("repositories/{name}/_uploads"));
         let is_there = |entry: &std::fs::DirEntry| entry.path().join("startedat").exists();

@@ -1,4 +1,4 @@
-//! What many tests need, made once: by the first process that asks for it, in the build folder, where it stays.
+//! What many tests need, made once: by the first process that asks for it, in the build directory, where it stays.
 //!
 //! nextest runs each test in a process of its own, `cargo test` all of them in one, so what is made once is found by name
 //! and by what made it: the test binary, the program, and what else the maker says. Nobody may change what is found.
@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The folder of this name that `make` has filled, from these files and whatever else is told of it.
+/// The directory of this name that `make` has filled, from these files and whatever else is told of it.
 ///
 /// It is there as long as this process: what other files made is removed by whoever makes its successor, unless it is in
 /// use.

@@ -53,7 +53,7 @@ pub fn do_at_exit(deed: impl FnOnce() + Send + 'static) {
     register();
 }
 
-/// Removes a folder when the process ends.
+/// Removes a directory when the process ends.
 pub fn remove_at_exit(folder: &Path) {
     let folder = folder.to_owned();
     do_at_exit(move || remove(&folder));
@@ -81,7 +81,7 @@ extern "C" fn at_exit() {
     }
 }
 
-/// Removes a tree although the folders of a store cannot be written.
+/// Removes a tree although the directories of a store cannot be written.
 pub fn remove(folder: &Path) {
     let _ = std::fs::set_permissions(folder, Permissions::from_mode(0o700));
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -68,7 +68,7 @@ fn closure_by_nix_store() {
     }
 }
 
-/// Contents that are links into the store, by an absolute path and by one from the spec's folder on, are told of too.
+/// Contents that are links into the store, by an absolute path and by one from the spec's directory on, are told of too.
 #[test]
 fn closure_of_links() {
     let Some(lab) = Lab::find("small").filter(|_| require_tool("nix-store")) else { return };

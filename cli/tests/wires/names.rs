@@ -7,7 +7,7 @@ use std::fs;
 /// All that are printed and no letter or digit, and some that are not ASCII.
 const SPECIAL: &str = " !\"#$%&'()*+,-.:;<=>?@[\\]^_`{|}~ü\u{2028}";
 
-/// Writes rules for a spec, a folder and an image of these names, and runs them.
+/// Writes rules for a spec, a directory and an image of these names, and runs them.
 fn build(place: &Place, tool: Tool, name: &str) -> Result<(), String> {
     let (spec, folder, image) = (format!("s{name}s/i{name}i.json"), format!("f{name}f"), format!("./o{name}o.tar"));
     place.write(

@@ -419,7 +419,7 @@ mod tests {
         fs::write(dir.path().join("letter"), "dear").unwrap();
         let error = Cache::open(dir.path()).unwrap_err().to_string();
         assert!(
-            error.starts_with("not a cache: ") && error.contains("expected an empty folder or CACHEDIR.TAG"),
+            error.starts_with("not a cache: ") && error.contains("expected an empty directory or CACHEDIR.TAG"),
             "{error}"
         );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

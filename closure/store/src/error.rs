@@ -21,7 +21,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The directory that should hold an output is not there.
-    #[error("cannot write: {}: its folder {} does not exist", path.display(), parent.display())]
+    #[error("cannot write: {}: its directory {} does not exist", path.display(), parent.display())]
     NoParent {
         /// The output.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum Error {
         parent: PathBuf,
     },
     /// A directory that was named as a cache and holds other things.
-    #[error("not a cache: {}: found other files, expected an empty folder or {tag} of a cache of layerstone", path.display())]
+    #[error("not a cache: {}: found other files, expected an empty directory or {tag} of a cache of layerstone", path.display())]
     NoCache {
         /// The directory.
         path: PathBuf,

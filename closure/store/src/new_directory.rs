@@ -34,7 +34,7 @@ impl NewDirectory {
     /// put into a directory for everybody.
     pub fn make(path: &Path) -> Result<NewDirectory> {
         NewDirectory::try_make(path).map_err(|e| {
-            let action = if is_refused(&e) { "write" } else { "make the folder" };
+            let action = if is_refused(&e) { "write" } else { "make the directory" };
             Error::io(action, path)(e)
         })
     }
@@ -49,7 +49,7 @@ impl NewDirectory {
                 Ok(NewDirectory { directory, path: path.clone(), made: None })
             }
         };
-        made().map_err(Error::io("make the folder", &path))
+        made().map_err(Error::io("make the directory", &path))
     }
 
     fn try_make(path: &Path) -> io::Result<NewDirectory> {
@@ -144,7 +144,7 @@ mod tests {
         for error in [NewDirectory::make(&path), NewDirectory::make(&dir.path().join("no/new"))].map(Result::unwrap_err)
         {
             let Error::Io { action, source, .. } = error else { panic!("{error}") };
-            assert!(action == "make the folder" && source.kind() != io::ErrorKind::PermissionDenied, "{source}");
+            assert!(action == "make the directory" && source.kind() != io::ErrorKind::PermissionDenied, "{source}");
         }
     }
 

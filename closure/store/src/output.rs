@@ -301,7 +301,7 @@ fn check_name(destination: &Path) -> Result<()> {
     if !destination.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Ok(());
     }
-    let cause = io::Error::new(io::ErrorKind::IsADirectory, "found the name of a folder, expected that of a file");
+    let cause = io::Error::new(io::ErrorKind::IsADirectory, "found the name of a directory, expected that of a file");
     Err(Error::io("write", destination)(cause))
 }
 
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn a_missing_directory_is_an_error() {
         let error = Output::create(Path::new("/nonexistent/x")).unwrap_err().to_string();
-        assert_eq!(error, "cannot write: /nonexistent/x: its folder /nonexistent does not exist");
+        assert_eq!(error, "cannot write: /nonexistent/x: its directory /nonexistent does not exist");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct Scratch {
 impl Scratch {
     /// Makes a work directory in `parent`, after removing what dead processes left there.
     pub fn create(parent: &Path) -> Result<Scratch> {
-        let directory = Directory::open(parent).map_err(Error::io("make a work folder in", parent))?;
+        let directory = Directory::open(parent).map_err(Error::io("make a work directory in", parent))?;
         Scratch::create_in(&Arc::new(directory), parent)
     }
 
@@ -60,7 +60,7 @@ impl Scratch {
                 Ok(made) => made,
                 // Somebody has this name, or has removed it.
                 Err(e) if matches!(e.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => continue,
-                Err(e) => return Err(Error::io("make a work folder", &path)(e)),
+                Err(e) => return Err(Error::io("make a work directory", &path)(e)),
             };
             if hold(&lock, directory, &name) {
                 let parent = Arc::clone(directory);

@@ -88,7 +88,7 @@ fn mount_point(root: &Path, name: &str) -> Result<OwnedFd> {
         directory = match retry_on_intr(|| openat(&directory, part, flags, Mode::empty())) {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 return Err(Error::Found(format!(
-                    "cannot mount over the image's {name}: expected a folder, found none"
+                    "cannot mount over the image's {name}: expected a directory, found none"
                 )));
             }
             result => result.map_err(Error::io("open", name))?,

@@ -148,9 +148,9 @@ fn try_overlay() -> Result<()> {
     unmount_at(trial.join("upper"), UnmountFlags::empty())?;
     match is_empty {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Error::Found("an overlay in memory does not hide folders: needs Linux 6.6".to_owned())),
+        Ok(false) => Err(Error::Found("an overlay in memory does not hide directories: needs Linux 6.6".to_owned())),
         Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
-            Err(Error::Found(format!("an overlay in memory cannot hide folders: {error}: needs Linux 6.6")))
+            Err(Error::Found(format!("an overlay in memory cannot hide directories: {error}: needs Linux 6.6")))
         }
         Err(error) => Err(Error::io("hide", directory)(error)),
     }

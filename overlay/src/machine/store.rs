@@ -99,7 +99,7 @@ fn inode(path: &Path, metadata: &Metadata) -> Result<Inode> {
         let target = fs::read_link(path).map_err(Error::io("read", path))?;
         InodeKind::Symlink(target.into_os_string().into_vec().into())
     } else {
-        let cause = io::Error::new(io::ErrorKind::InvalidData, "expected a file, folder or link");
+        let cause = io::Error::new(io::ErrorKind::InvalidData, "expected a file, directory or link");
         return Err(Error::io("read", path)(cause));
     };
     let nanoseconds = u32::try_from(metadata.mtime_nsec()).unwrap_or_default();

@@ -9,9 +9,9 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use tar::{Builder, EntryType, Header};
 
-/// Files in the layer, in folders of [`FOLDER`].
+/// Files in the layer, in directories of [`FOLDER`].
 const FILES: usize = 9_000;
-/// Files in a folder.
+/// Files in a directory.
 const FOLDER: usize = 40;
 /// A file has from 2^7 to 2^17 bytes, evenly over the logarithm.
 const EXPONENTS: std::ops::Range<u64> = 7..17;

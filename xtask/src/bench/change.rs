@@ -57,7 +57,7 @@ impl Change {
         Ok(change)
     }
 
-    /// Writes before.json and after.json into a folder, specs of the images of a closure before and after, which say this
+    /// Writes before.json and after.json into a directory, specs of the images of a closure before and after, which say this
     /// besides; the root before.
     pub fn write_specs(&self, closure: &Path, folder: &Path, more: &Map<String, Value>) -> Result<PathBuf> {
         let before = fs::read_link(closure.join("result")).context("cannot read the lab's result link")?;
@@ -78,7 +78,7 @@ impl Change {
     }
 }
 
-/// Lets the links below a folder that lead to a path lead to another one.
+/// Lets the links below a directory that lead to a path lead to another one.
 fn lead(folder: &Path, from: &str, to: &str) -> Result<()> {
     let mode = fs::metadata(folder)?.permissions();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;

@@ -105,7 +105,7 @@ fn subjects(options: &Options) -> Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-/// The name of a file, or of its folder if it is called as all of them are.
+/// The name of a file, or of its directory if it is called as all of them are.
 fn name(file: &Path) -> String {
     let named = match file.file_stem() {
         Some(stem) if stem != "graph" => Some(stem),

@@ -27,7 +27,7 @@ pub struct Pipeline {
 pub enum Output {
     /// Nowhere.
     Null,
-    /// To a file or folder that a program's arguments name.
+    /// To a file or directory that a program's arguments name.
     Named(PathBuf),
     /// To a file, from the last program's standard output.
     Stdout(PathBuf),
@@ -62,7 +62,7 @@ pub fn is_installed(name: &str) -> bool {
 }
 
 impl Pipeline {
-    /// One program that writes to the file or folder at `output` itself.
+    /// One program that writes to the file or directory at `output` itself.
     pub fn named(program: Vec<OsString>, output: &Path) -> Pipeline {
         Pipeline { programs: vec![program], output: Output::Named(output.to_owned()) }
     }

@@ -21,7 +21,7 @@ pub struct Options {
     place: Place,
 }
 
-/// A user, owners, deletions, a folder made anew, links, devices, a capability's worth of modes, a file copied up.
+/// A user, owners, deletions, a directory made anew, links, devices, a capability's worth of modes, a file copied up.
 const SCRIPT: &str = "\
 PATH=/usr/sbin:/usr/bin
 useradd -m app; chown app:app /srv

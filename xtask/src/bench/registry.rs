@@ -222,7 +222,7 @@ impl Bench {
     }
 }
 
-/// Bytes of the files of a folder whose names end so.
+/// Bytes of the files of a directory whose names end so.
 fn size(folder: &Path, ending: &str) -> Result<f64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read: {}", folder.display()))? {

@@ -197,7 +197,7 @@ fn on_a_base(subject: &Subject) -> Result<Row> {
     let files: [OsString; 3] = [layer.into(), archive.clone().into(), copy.into()];
     let layers = make_layers(subject, &[]);
     let theirs = [&program(["sh", "-ec", script, "sh"])[..], &files, &layers.programs[0]].concat();
-    let flags: [&str; 2] = ["--base", archive.to_str().context("the work folder is not UTF-8")?];
+    let flags: [&str; 2] = ["--base", archive.to_str().context("the work directory is not UTF-8")?];
     Ok(Row {
         name: "base",
         ours: build(subject, "on-base.tar", &flags),

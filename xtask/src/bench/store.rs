@@ -71,7 +71,7 @@ fn fill(root: &Path, made: &Made, phrases: &Phrases, random: &mut Random) -> Res
     Ok(())
 }
 
-/// A folder for each path, with links to the folders in it.
+/// A directory for each path, with links to the directories in it.
 fn link_all(root: &Path, env: &Made) -> Result<()> {
     for path in &env.references {
         let folder = root.join(&env.path[1..]).join("packages").join(&path[44..]);

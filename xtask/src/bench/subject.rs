@@ -16,13 +16,13 @@ use xtask::stamp;
 /// The closure that is made here.
 pub const GENERATED: &str = "generated";
 
-/// A closure with all that the rows need, in a work folder.
+/// A closure with all that the rows need, in a work directory.
 pub struct Subject {
     pub name: String,
     pub binary: PathBuf,
     /// Where rows put their files.
     pub work: PathBuf,
-    /// Folder below which the store is.
+    /// Directory below which the store is.
     pub root: PathBuf,
     /// The store path that the closure begins with.
     pub top: String,
@@ -78,7 +78,7 @@ impl Subject {
         Ok(subject)
     }
 
-    /// A file in the work folder.
+    /// A file in the work directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.work.join(name)
     }

@@ -32,7 +32,7 @@ impl Apt {
         Apt { options: if has_sources { only_sources(Path::new(SOURCES)) } else { Vec::new() } }
     }
 
-    /// One suite of Debian's archive, whose lists are fetched into a folder: the state of a release without its updates.
+    /// One suite of Debian's archive, whose lists are fetched into a directory: the state of a release without its updates.
     pub fn of_suite(suite: &str, folder: &Path) -> Result<Apt> {
         let (list, lists) = (folder.join("sources.list"), folder.join("lists"));
         fs::create_dir_all(lists.join("partial")).with_context(|| format!("cannot create: {}", lists.display()))?;
@@ -55,7 +55,7 @@ impl Apt {
         Ok(listing.lines().filter_map(parse_uri).collect())
     }
 
-    /// Downloads the packages' files that are not in the folder yet.
+    /// Downloads the packages' files that are not in the directory yet.
     pub fn download(&self, packages: &[Package], folder: &Path) -> Result<()> {
         let missing = packages.iter().filter(|package| !folder.join(&package.file).exists());
         let missing: Vec<String> = missing.map(|package| format!("{}={}", package.name, package.version)).collect();
@@ -63,7 +63,7 @@ impl Apt {
             return Ok(());
         }
         let mut command = self.command();
-        // The folder belongs to root; apt's own user could not write there.
+        // The directory belongs to root; apt's own user could not write there.
         command.args(["-o", "APT::Sandbox::User=root", "-qq", "download"]);
         process::run(command.args(missing).current_dir(folder))
     }
@@ -87,7 +87,7 @@ fn option(text: &str) -> [String; 2] {
     ["-o".to_owned(), text.to_owned()]
 }
 
-/// apt takes what is relative for something below its own folders.
+/// apt takes what is relative for something below its own directories.
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot find: {}", path.display()))
 }

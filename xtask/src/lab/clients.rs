@@ -29,14 +29,14 @@ const PROGRAMS: [&str; 13] = [
 ];
 const ENTER: &str = include_str!("clients/enter.sh");
 
-/// Where they are in the work folder.
+/// Where they are in the work directory.
 pub fn folder(work: &Path) -> PathBuf {
     work.join("clients")
 }
 
 /// Makes them, unless they are there.
 pub fn make(work: &Path) -> Result<PathBuf> {
-    let work = std::path::absolute(work).context("cannot find the current folder")?;
+    let work = std::path::absolute(work).context("cannot find the current directory")?;
     let folder = folder(&work);
     let expected = stamp::expected("clients").context("the clients have a stamp")?;
     if stamp::check(&folder, &expected).is_ok() {

@@ -28,7 +28,7 @@ struct PathInfo {
 }
 
 /// Builds, writes `default.nix`, `env.log`, `graph.log`, `graph.json`, `registration`, `path-info.json`, `dump-db.txt`,
-/// `store-paths`, `total-nar-size` and the link `result` into the folder, and sums up.
+/// `store-paths`, `total-nar-size` and the link `result` into the directory, and sums up.
 pub fn build(expression: &str, folder: &Path, jobs: usize) -> Result<String> {
     let file = folder.join("default.nix");
     write(&file, expression)?;

@@ -55,7 +55,7 @@ pub fn components<'a>(packages: &'a Packages, requested: &[String]) -> Vec<Compo
     order.iter().map(|leader| component(leader)).collect()
 }
 
-/// Perl's and JavaScript's modules are named as libraries too, but are looked for by their folders.
+/// Perl's and JavaScript's modules are named as libraries too, but are looked for by their directories.
 fn is_library(name: &str) -> bool {
     name.starts_with("lib") && !name.ends_with("-perl") && !name.starts_with("libjs-")
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask::stamp::{self, RELEASE};
 
-/// Where it is in the work folder.
+/// Where it is in the work directory.
 pub fn file(work: &Path) -> PathBuf {
     work.join("debian.tar")
 }

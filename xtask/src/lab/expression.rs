@@ -12,7 +12,7 @@ const RENAMED: [(&str, &str); 1] = [("libc6", "glibc")];
 
 /// The expression's text: a set of `env`, the closure's root, and `graph`, its references graph.
 pub fn expression(name: &str, program: &Path, debs: &Path, components: &[Component]) -> Result<String> {
-    let program = program.to_str().context("the work folder's name is no UTF-8")?;
+    let program = program.to_str().context("the work directory's name is no UTF-8")?;
     let common = |builder: Builder| {
         format!(
             "system = {}; builder = {}; args = [ \"lab-builder\" {} ]; PATH = \"/usr/bin:/bin\"; builderVersion = {RECIPE};",
@@ -29,7 +29,7 @@ pub fn expression(name: &str, program: &Path, debs: &Path, components: &[Compone
     for (i, component) in components.iter().enumerate() {
         let debs = component.members.iter().map(|(package, facts)| {
             let file = debs.join(&package.file);
-            let file = file.to_str().context("the work folder's name is no UTF-8")?;
+            let file = file.to_str().context("the work directory's name is no UTF-8")?;
             Ok(quote(&format!("{file}={}", facts.sha256)))
         });
         let debs = debs.collect::<Result<Vec<_>>>()?.join(" ");

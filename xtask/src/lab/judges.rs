@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask::stamp::{self, CLIENTS_RELEASE, JUDGES};
 
-/// Where they are in the work folder; the programs are in `usr/bin` there.
+/// Where they are in the work directory; the programs are in `usr/bin` there.
 pub fn folder(work: &Path) -> PathBuf {
     work.join("judges")
 }
 
 /// Fetches them, unless they are there.
 pub fn make(work: &Path) -> Result<PathBuf> {
-    let work = std::path::absolute(work).context("cannot find the current folder")?;
+    let work = std::path::absolute(work).context("cannot find the current directory")?;
     let folder = folder(&work);
     let expected = stamp::expected("judges").context("the judges have a stamp")?;
     if stamp::check(&folder, &expected).is_ok() {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-/// The folder for libraries of this architecture, below `lib`, and the dynamic linker in it.
+/// The directory for libraries of this architecture, below `lib`, and the dynamic linker in it.
 pub const TRIPLET: &str = "x86_64-linux-gnu";
 pub const LINKER: &str = "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
 /// The same architecture as Nix names it.

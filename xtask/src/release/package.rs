@@ -110,7 +110,7 @@ pub fn deb(release: &Release<'_>, target: Target, tree: &Path) -> Result<PathBuf
 fn control(release: &Release<'_>, target: Target, size: &str) -> String {
     let homepage = release.repository.map(|url| format!("Homepage: {url}\n")).unwrap_or_default();
     format!(
-        "Package: layerstone\nVersion: {}\nArchitecture: {}\nMaintainer: layerstone <layerstone@localhost>\n\
+        "Package: layerstone\nVersion: {}\nArchitecture: {}\nMaintainer: {}\n\
          Installed-Size: {size}\nSection: devel\nPriority: optional\n{homepage}\
          Suggests: qemu-system, podman | docker.io\n\
          Description: layered container images from closures of store paths\n \
@@ -119,6 +119,7 @@ fn control(release: &Release<'_>, target: Target, size: &str) -> String {
          without root.\n",
         env!("CARGO_PKG_VERSION"),
         target.architecture(),
+        release.maintainer,
     )
 }
 

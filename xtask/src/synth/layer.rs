@@ -18,7 +18,7 @@ const BLOCK: usize = 512;
 /// GNU tar pads an archive to records of 20 blocks.
 const RECORD: usize = 20 * BLOCK;
 
-/// Writes the folder with `layer.tar` and `checksum` in place of whatever has its name; `contents` is the root-env.
+/// Writes the directory with `layer.tar` and `checksum` in place of whatever has its name; `contents` is the root-env.
 pub fn write(contents: &Tree, folder: &Path) -> Result<()> {
     let tar = archive(&merge(contents));
     let checksum: String = Sha256::digest(&tar).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -32,7 +32,7 @@ pub fn write(contents: &Tree, folder: &Path) -> Result<()> {
 
 /// A file of the layer.
 struct Entry<'a> {
-    /// As tar has it: from `./`, a folder's with a slash at the end.
+    /// As tar has it: from `./`, a directory's with a slash at the end.
     name: Vec<u8>,
     mode: u32,
     kind: Kind<'a>,
@@ -44,7 +44,7 @@ enum Kind<'a> {
     Link(&'a [u8]),
 }
 
-/// The links of the contents in new folders, and what the script adds, in the order of tar's `--sort=name`.
+/// The links of the contents in new directories, and what the script adds, in the order of tar's `--sort=name`.
 fn merge(contents: &Tree) -> Vec<Entry<'_>> {
     let mut entries = vec![
         Entry { name: b"./etc/".into(), mode: 0o755, kind: Kind::Dir },
@@ -52,7 +52,7 @@ fn merge(contents: &Tree) -> Vec<Entry<'_>> {
         Entry { name: b"./tmp/".into(), mode: 0o1777, kind: Kind::Dir },
     ];
     collect(contents, b".".into(), &mut entries);
-    // The same order as folder by folder, because no name here holds a byte below `/`.
+    // The same order as directory by directory, because no name here holds a byte below `/`.
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     entries
 }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-/// A file or folder and what it holds.
+/// A file or directory and what it holds.
 pub enum Tree {
     /// A regular file.
     File(Vec<u8>),
@@ -20,7 +20,7 @@ pub enum Tree {
     Link(Vec<u8>),
     /// A further name of a regular file, which is named from the whole tree's top.
     Hard(&'static str),
-    /// A folder; names are bytes and sorted as such.
+    /// A directory; names are bytes and sorted as such.
     Dir(BTreeMap<Vec<u8>, Tree>),
 }
 
@@ -85,7 +85,7 @@ impl Tree {
         self.each(path, |tree, path| tree.link_hard(path, top))
     }
 
-    /// Sets times and takes the right to write away, innermost first because each change touches the folder above.
+    /// Sets times and takes the right to write away, innermost first because each change touches the directory above.
     fn seal(&self, path: &Path) -> Result<()> {
         self.each(path, Tree::seal)?;
         let sealed = match self {
@@ -111,7 +111,7 @@ pub fn write_file(path: &Path, contents: &[u8], mode: u32) -> std::io::Result<()
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// Removes a file or a tree, also one whose folders cannot be written; what is not there is fine.
+/// Removes a file or a tree, also one whose directories cannot be written; what is not there is fine.
 pub fn remove(path: &Path) -> std::io::Result<()> {
     match path.symlink_metadata() {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),

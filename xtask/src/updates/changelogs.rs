@@ -17,14 +17,14 @@ const DOCUMENTATION: &str = "/usr/share/doc";
 
 /// Where changelogs are.
 pub struct Changelogs {
-    /// The folder with packages that were downloaded.
+    /// The directory with packages that were downloaded.
     folder: PathBuf,
     /// Installed packages that are not the last version.
     outdated: BTreeSet<String>,
 }
 
 impl Changelogs {
-    /// Those of this machine and of a folder, which is made.
+    /// Those of this machine and of a directory, which is made.
     pub fn new(folder: &Path) -> Result<Changelogs> {
         fs::create_dir_all(folder).with_context(|| format!("cannot create: {}", folder.display()))?;
         let mut command = Command::new("apt");
@@ -81,7 +81,7 @@ fn candidate(source: &Source, attempt: usize) -> Option<&str> {
     candidates.map(|(_, package)| package.as_str()).nth(attempt)
 }
 
-/// The changelogs in a folder of documentation, one after the other.
+/// The changelogs in a directory of documentation, one after the other.
 fn of_folder(folder: &Path) -> Result<String> {
     shell("cat \"$1\"/changelog*.gz 2>/dev/null | zcat 2>/dev/null || true", folder)
 }

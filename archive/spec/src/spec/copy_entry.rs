@@ -57,7 +57,7 @@ impl CopyEntry {
         };
         let to = |value: &Value| string(value).filter(|to| is_target(to));
         let entry = CopyEntry {
-            from: directory.join(fields.required("from", "the path of a file, a folder or a tar", text)?),
+            from: directory.join(fields.required("from", "the path of a file, a directory or a tar", text)?),
             to: fields.required("to", "a path in the image, such as \"/app\", without \"..\"", to)?,
             mode: fields.optional("mode", "permission bits in octal, a string such as \"0755\"", mode)?,
             uid: fields.optional("uid", "a user id", id)?,

@@ -93,7 +93,7 @@ impl LayerTree {
     /// Takes a member up, whatever it means, or says what is wrong with it.
     fn add(&mut self, member: Member, origin: Origin) -> Result<(), String> {
         if member.name.is_empty() && !member.is_directory() {
-            return Err("found a file with the name of the root, expected a folder".to_owned());
+            return Err("found a file with the name of the root, expected a directory".to_owned());
         }
         match Whiteout::of(&member.name) {
             None => self.add_file(member, origin),
@@ -192,7 +192,7 @@ impl LayerTree {
         let found = self.root.find(&last).or_else(|| lower.find(&last));
         let file = match found.map(|node| (node, &node.kind)) {
             None => return Err(wrong("expected a file of this layer or of a lower one")),
-            Some((_, Kind::Directory)) => return Err(wrong("which is a folder, expected a file")),
+            Some((_, Kind::Directory)) => return Err(wrong("which is a directory, expected a file")),
             Some((_, Kind::HardLink { .. })) => return Err(wrong("which leads back to the link")),
             Some((node, _)) => node.bare(),
         };

@@ -77,7 +77,7 @@ fn bytes(path: &Path) -> &[u8] {
 /// What something is, for messages.
 fn describe(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Directory => "a folder",
+        Kind::Directory => "a directory",
         Kind::File { .. } | Kind::HardLink { .. } => "a file",
         Kind::Symlink { .. } => "a link",
         Kind::Fifo => "a pipe",
@@ -158,9 +158,9 @@ mod tests {
         check("clamped", "cannot follow: clamped: found the link clamped -> /../x, which leads out of the image");
         check("round/x", "cannot follow: round/x: found more than 40 symbolic links");
         for name in ["etc/passwd/x", "etc/passwd/", "etc/passwd/..", "file/x", "file/", "below"] {
-            check(name, &format!("cannot follow: {name}: found a file at etc/passwd, expected a folder"));
+            check(name, &format!("cannot follow: {name}: found a file at etc/passwd, expected a directory"));
         }
-        check("pipe/x", "cannot follow: pipe/x: found a pipe at pipe, expected a folder");
+        check("pipe/x", "cannot follow: pipe/x: found a pipe at pipe, expected a directory");
     }
 
     #[test]

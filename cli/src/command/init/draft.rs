@@ -40,7 +40,7 @@ impl Draft {
         match metadata.file_type() {
             kind if kind.is_dir() => Draft::of_folder(from, output),
             kind if kind.is_file() => Draft::of_file(from, output),
-            _ => bail!("cannot copy: {}: expected a file, a folder or a store path", from.display()),
+            _ => bail!("cannot copy: {}: expected a file, a directory or a store path", from.display()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What comes where an error has found something else: a file that is not there, a folder, an empty file.
+//! What comes where an error has found something else: a file that is not there, a directory, an empty file.
 
 use crate::message::argument::{Argument, all, named};
 use crate::message::file_kind::{self, FileKind};
@@ -50,11 +50,11 @@ const ROWS: &[(&str, &str)] = &[
         "the operations of a pipeline are a JSON list, such as [[\"popularity_contest\"], [\"limit_layers\", 100]]",
     ),
     ("--contents", STORE_PATH),
-    ("--copy", "--copy FROM:TO copies a file or a folder of this machine; FROM is from the working directory on"),
+    ("--copy", "--copy FROM:TO copies a file or a directory of this machine; FROM is from the working directory on"),
     ("--tar-layer", TAR),
     ("--tar", TAR),
     ("--kernel", "a Linux of this machine comes here, such as /boot/vmlinuz-VERSION"),
-    ("--known", "`layerstone layer --all -o DIR` writes such a folder"),
+    ("--known", "`layerstone layer --all -o DIR` writes such a directory"),
     ("--base", IMAGE),
     ("--layer", LAYER),
     ("--below", LAYER),
@@ -83,9 +83,9 @@ const ROWS: &[(&str, &str)] = &[
     ("SRC", IMAGE),
     ("OLD", IMAGE),
     ("NEW", IMAGE),
-    ("FROM", "a program, a folder, a tar or a store path comes here, such as ./result"),
+    ("FROM", "a program, a directory, a tar or a store path comes here, such as ./result"),
     ("ROOT", STORE_PATH),
-    ("SOURCE", "folders and tars come here"),
+    ("SOURCE", "directories and tars come here"),
     ("NAME[=PATH]", STORE_PATH),
 ];
 /// The same of arguments that mean something else to one command.
@@ -110,7 +110,7 @@ pub fn of(text: &str) -> Option<String> {
         "malformed ",
         "not a store database: ",
         "not a store path: ",
-        "not a folder: ",
+        "not a directory: ",
         "no layer: ",
         "no words: ",
         "wrong format: ",
@@ -127,7 +127,7 @@ pub fn of(text: &str) -> Option<String> {
         return Some("`layerstone schema image` prints all keys, and what each takes".to_owned());
     }
     let is_of_kind = |number: &str| text.contains(&format!("(os error {number})"));
-    // Not there, no folder, a folder; others, such as missing permissions, say nothing of what the file is.
+    // Not there, no directory, a directory; others, such as missing permissions, say nothing of what the file is.
     let is_of_file = ["2", "20", "21"].into_iter().any(is_of_kind);
     let is_image_of_another_kind = ["found no manifest.json", "found no tar header", "not a whole tar"];
     if (text.contains("(os error ") && !is_of_file)
@@ -171,5 +171,5 @@ fn of_spec(text: &str) -> Option<String> {
     let path = text.split(": ").nth(1)?;
     let name = Path::new(path).file_name()?.to_str()?;
     let is_named = std::fs::read_to_string(&spec).ok()?.contains(name);
-    is_named.then(|| format!("{spec} names it; its paths are from its own folder on"))
+    is_named.then(|| format!("{spec} names it; its paths are from its own directory on"))
 }

@@ -238,7 +238,7 @@ fn of_no_such_image(text: &str) -> Option<String> {
 
 /// A directory whose parent is not there.
 fn of_no_folder(text: &str) -> Option<String> {
-    let starts = ["cannot make the folder: ", "cannot write man pages: "];
+    let starts = ["cannot make the directory: ", "cannot write man pages: "];
     let path = starts.iter().find_map(|start| text.strip_prefix(start))?.split(": No").next()?;
     let parent = Path::new(path).parent().filter(|it| !it.as_os_str().is_empty());
     match parent {

@@ -67,7 +67,7 @@ impl fmt::Display for Planted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "found a {} of another user in a folder that everybody can write to, expected one of your own or nothing",
+            "found a {} of another user in a directory that everybody can write to, expected one of your own or nothing",
             self.0
         )
     }
@@ -157,7 +157,7 @@ impl Walk {
         match self.links {
             Links::NotPlanted if is_planted(&directory.stat()?, stat) => Err(io::Error::new(refused, Planted(kind))),
             Links::Of(owners) if !owners.contains(&stat.st_uid) => {
-                let expected = "expected one of your own, of root or of the folder's owner";
+                let expected = "expected one of your own, of root or of the directory's owner";
                 let cause = format!("found a {kind} of another user ({}), {expected}", name.display());
                 Err(io::Error::new(refused, cause))
             }

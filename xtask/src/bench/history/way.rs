@@ -45,7 +45,7 @@ pub struct Order<'a> {
     pub limit: usize,
     /// Where the closures and the rates are.
     pub folder: &'a Path,
-    /// The line's own folder.
+    /// The line's own directory.
     pub own: &'a Path,
 }
 

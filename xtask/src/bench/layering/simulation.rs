@@ -53,7 +53,7 @@ pub struct Subject<'a> {
     pub plan: &'a Path,
 }
 
-/// Runs updates, one or more; files are in the folder.
+/// Runs updates, one or more; files are in the directory.
 pub fn run(subject: &Subject<'_>, scenario: Scenario, updates: u64, folder: &Path) -> Result<Outcome> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create: {}", folder.display()))?;
     let [file, previous, output] = ["graph.json", "old.layers.json", "new.layers.json"].map(|name| folder.join(name));

@@ -85,7 +85,7 @@ fn renew(of: &mut StorePath, resizes: bool, random: &mut Random) -> u64 {
     of.size
 }
 
-/// The store folder of a store path, with the slash.
+/// The store directory of a store path, with the slash.
 fn store(path: &str) -> &str {
     path.rfind('/').map_or("", |slash| &path[..=slash])
 }

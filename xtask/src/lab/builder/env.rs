@@ -1,4 +1,4 @@
-//! The environment: a tree of links over its inputs. A folder that only one input has is one link; one that several
+//! The environment: a tree of links over its inputs. A directory that only one input has is one link; one that several
 //! have is made and filled in the same way, as nixpkgs' buildEnv does.
 
 use anyhow::{Context, Result};
@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// Folders at the top of Debian packages that an image brings itself or does not need.
+/// Directories at the top of Debian packages that an image brings itself or does not need.
 const LEFT_OUT: [&str; 14] =
     ["nix-support", "dev", "proc", "sys", "tmp", "run", "boot", "root", "home", "mnt", "media", "opt", "srv", "var"];
 
@@ -51,7 +51,7 @@ mod tests {
         let [out, a, b] = ["out", "a", "b"].map(|name| dir.path().join(name));
         for file in ["a/bin/x", "a/share/doc/x", "b/bin/x", "b/bin/y", "b/var/z"] {
             let file = dir.path().join(file);
-            fs::create_dir_all(file.parent().context("a folder")?)?;
+            fs::create_dir_all(file.parent().context("a directory")?)?;
             fs::write(file, "")?;
         }
         build(&out, &[a.clone(), b.clone()])?;

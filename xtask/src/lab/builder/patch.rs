@@ -56,7 +56,7 @@ struct Libraries<'a> {
     prefixes: &'a Prefixes,
     /// The dynamic linker.
     linker: Option<PathBuf>,
-    /// Folders of the component's own libraries, wherever they are, by name.
+    /// Directories of the component's own libraries, wherever they are, by name.
     own: HashMap<&'a OsStr, &'a Path>,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Libraries<'a> {
         Libraries { prefixes, linker, own }
     }
 
-    /// The folder with a library: one where linkers look, the needing file's own, or any of the component's.
+    /// The directory with a library: one where linkers look, the needing file's own, or any of the component's.
     fn folder(&self, library: &OsStr, near: &Path) -> Option<PathBuf> {
         let usual = ["lib/", "lib", "lib64"].map(|folder| match folder {
             "lib/" => Path::new("lib").join(TRIPLET),

@@ -30,7 +30,7 @@ pub struct File {
 pub struct Link {
     /// Its canonical path.
     pub path: PathBuf,
-    /// Its folder in a Debian system, from which a relative target counts.
+    /// Its directory in a Debian system, from which a relative target counts.
     pub debian_folder: PathBuf,
     /// The text that it had.
     pub target: PathBuf,
@@ -71,7 +71,7 @@ struct Mover<'a> {
 }
 
 impl Mover<'_> {
-    /// Moves what is in a folder of the Debian tree.
+    /// Moves what is in a directory of the Debian tree.
     fn folder(&mut self, folder: &Path) -> Result<()> {
         let here = self.here(folder);
         fs::set_permissions(&here, Permissions::from_mode(0o755))?;
