@@ -5,6 +5,7 @@ use crate::attach::{Attachment, open, target_of};
 use crate::blob_source::BlobSource;
 use crate::discover::{REFERENCE_DIGEST, REFERENCE_TYPE, is_attestation};
 use crate::oci_destination::OciDestination;
+use crate::shared_change::{MOST_ROUNDS, pause, turn};
 use crate::{CompressionChoice, Error, ImageTarget, Opener, Result, find_manifest};
 use layerstone_layer::Content;
 use layerstone_oci::{
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What statements that BuildKit writes say that they are.
 const STATEMENT: &str = "https://in-toto.io/Statement/v0.1";
@@ -61,6 +63,28 @@ impl StatementLayer {
 /// the place refuses.
 pub fn attest(place: &Place, wanted: &Wanted, attachment: &Attachment, opener: &Opener<'_>) -> Result<Attested> {
     let target = target_of(place)?;
+    let _turn = turn(&target)?;
+    for round in 0..MOST_ROUNDS {
+        let begin = Instant::now();
+        let (attested, is_put) = attest_once(place, &target, wanted, attachment, opener)?;
+        // Another client may move the name at the same moment, to an index without these statements.
+        if !is_put || !matches!(place, Place::Registry(_)) {
+            return Ok(attested);
+        }
+        pause(begin, &attested.index.digest, round, opener)?;
+    }
+    let message = format!("not in the index: {place}: found it changed by others {MOST_ROUNDS} times");
+    Err(Error::advised(message, "another client writes at the same moment: attach again"))
+}
+
+/// Puts the statements, and whether there was something to put.
+fn attest_once(
+    place: &Place,
+    target: &ImageTarget,
+    wanted: &Wanted,
+    attachment: &Attachment,
+    opener: &Opener<'_>,
+) -> Result<(Attested, bool)> {
     let (top, bytes) = find_manifest(place, &Wanted::new(None, None, None), opener)?;
     let file;
     let (source, name) = match place {
@@ -88,11 +112,15 @@ pub fn attest(place: &Place, wanted: &Wanted, attachment: &Attachment, opener: &
     replace(&mut index, &manifest);
     let bytes = index.to_bytes();
     let descriptor = Descriptor::of(media_type::INDEX, &bytes);
-    if descriptor.digest != top.digest && !source.referrers(&top.digest)?.is_empty() {
+    let attested = Attested { subject, manifest, index: descriptor };
+    if attested.index.digest == top.digest {
+        return Ok((attested, false));
+    }
+    if !source.referrers(&top.digest)?.is_empty() {
         opener.report.notice(&format!("what is attached to {} stays with it, and is not of the new index", top.digest));
     }
-    put(&target, &statements, &made, (&descriptor, &bytes), name.as_ref(), opener)?;
-    Ok(Attested { subject, manifest, index: descriptor })
+    put(target, &statements, &made, (&attested.index, &bytes), name.as_ref(), opener)?;
+    Ok((attested, true))
 }
 
 /// What an image of a layout is called; without a name it would stay beside its index.

@@ -2,11 +2,12 @@
 //! one signature (cosign, specs/SIGNATURE_SPEC.md). Those that are there stay.
 //!
 //! Reading and writing are two requests: of two clients at the same moment the one that writes last undoes the other. So a
-//! client looks again after a pause, and adds its signature once more if it is gone.
+//! client looks again after a pause, and adds its signature once more if it is gone. A layout is signed by turns.
 
 use crate::blob_source::BlobSource;
 use crate::evidence::cosign_tag;
 use crate::oci_destination::OciDestination;
+use crate::shared_change::{MOST_ROUNDS, pause};
 use crate::{CompressionChoice, Error, ImageTarget, Opener, Result};
 use layerstone_layer::Content;
 use layerstone_oci::{Descriptor, Manifest, Reference, StoredManifest, media_type};
@@ -14,14 +15,8 @@ use layerstone_store::{Digest, Limits};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// The least pause after which a signature is looked for again, longer than others take from reading to writing.
-const PAUSE: Duration = Duration::from_millis(400);
-/// How many times as long as its own reading and writing took a client waits.
-const TIMES: u32 = 4;
-/// Times that a signature is added.
-const MOST_ROUNDS: u32 = 16;
 /// The time that go-containerregistry writes where there is none.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
@@ -72,18 +67,10 @@ pub(crate) fn put_tagged(
         to.store().put(&manifest.manifest.config, &config)?;
         to.finish(&manifest.descriptor, &manifest.bytes, Some(&name))?;
         let BlobSource::Registry(_) = source else { return Ok(manifest.descriptor.digest) };
-        opener.registries.options.cancel.sleep(pause(begin.elapsed(), &descriptor.digest, round))?;
+        pause(begin, &descriptor.digest, round, opener)?;
     }
     let message = format!("not under its tag: {name}: found it changed by others {MOST_ROUNDS} times");
     Err(Error::advised(message, "another client writes at the same moment: sign again"))
-}
-
-/// How long to wait until a signature is looked for. After the first round somebody else has written, and waits for another time.
-fn pause(took: Duration, signature: &Digest, round: u32) -> Duration {
-    let least = PAUSE.max(took.saturating_mul(TIMES));
-    let own = Digest::of(format!("{round} {} {signature}", std::process::id()).as_bytes());
-    let part = u32::from(u8::from_str_radix(&own.hex()[..2], 16).unwrap_or_default());
-    if round == 0 { least } else { least + PAUSE * part / 256 }
 }
 
 /// The config and the manifest of what is under a tag, with a layer more.
@@ -105,6 +92,11 @@ fn with_layer(
         let manifest = Manifest::parse(&bytes, tag, limits)?;
         let read: Option<Value> = serde_json::from_slice(&source.small_blob(&manifest.config)?).ok();
         config = read.filter(|it| it["rootfs"]["diff_ids"].is_array()).unwrap_or(config);
+        if let Some(layer) = manifest.layers.iter().find(|layer| is_files(layer)) {
+            let kind = layer.media_type.escape_debug();
+            let message = format!("not signatures: {tag}: found a layer {kind}, expected an image of signatures");
+            return Err(Error::advised(message, "`layerstone delete` frees the tag; --form bundle needs none"));
+        }
         (layers, annotations) = (manifest.layers, manifest.annotations);
     }
     if let Some(ids) = config["rootfs"]["diff_ids"].as_array_mut() {
@@ -117,4 +109,11 @@ fn with_layer(
     let config = config.to_string().into_bytes();
     let manifest = Manifest::new(Descriptor::of(media_type::CONFIG, &config), layers, annotations);
     Ok((config, StoredManifest::of(manifest)))
+}
+
+/// Whether a layer is one of files, as those of images that run.
+fn is_files(layer: &Descriptor) -> bool {
+    ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."]
+        .iter()
+        .any(|start| layer.media_type.starts_with(start))
 }

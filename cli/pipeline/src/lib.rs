@@ -80,6 +80,7 @@ mod rpm_database;
 #[path = "no_rpm_database.rs"]
 mod rpm_database;
 pub mod runnable;
+mod shared_change;
 mod sign;
 mod signal_safe;
 mod signer_program;

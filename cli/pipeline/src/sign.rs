@@ -7,6 +7,7 @@ use crate::cosign_tag::{TagLayer, put_tagged};
 use crate::error::Context;
 use crate::evidence::{ENVELOPE, find_evidence};
 use crate::find_manifest;
+use crate::shared_change::turn;
 use crate::{Error, ImageTarget, Opener, Result};
 use layerstone_attestation::{
     BUNDLE, BUNDLE_CONTENT, BUNDLE_PREDICATE, Bundle, BundleContent, COSIGN_SIGN, Envelope, Form, IN_TOTO_PAYLOAD,
@@ -58,6 +59,7 @@ struct Payload {
 /// the place refuses.
 pub fn sign(place: &Place, wanted: &Wanted, signing: &Signing<'_>, opener: &Opener<'_>) -> Result<Signature> {
     let target = target_of(place)?;
+    let _turn = turn(&target)?;
     let subject = subject(place, wanted, opener)?;
     let payload = match &signing.attest {
         Some((path, predicate)) => stated(path, predicate.as_deref(), &subject.digest, &opener.limits)?,
