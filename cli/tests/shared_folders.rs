@@ -175,7 +175,7 @@ fn planted_destinations() {
             let output = run(&place, user, &format!("build x.json --root root --no-cache -o shared/{name}.tar"));
             let told = String::from_utf8(output.stderr).unwrap();
             let expected = format!(
-                "error: cannot write: shared/{name}.tar: found a {kind} of another user in a folder that everybody can \
+                "error: cannot write: shared/{name}.tar: found a {kind} of another user in a directory that everybody can \
                  write to, expected one of your own or nothing\n"
             );
             assert_eq!((output.status.code(), told), (Some(1), expected), "{user}");

@@ -43,7 +43,7 @@ pub fn directory_of(store: &Store, item: &StorePath) -> Result<PathBuf> {
 /// What a file is, for messages.
 pub fn describe(kind: FileType) -> &'static str {
     match kind {
-        kind if kind.is_dir() => "folder",
+        kind if kind.is_dir() => "directory",
         kind if kind.is_file() => "regular file",
         kind if kind.is_symlink() => "symbolic link",
         kind if kind.is_socket() => "socket",

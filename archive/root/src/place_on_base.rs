@@ -223,7 +223,7 @@ impl Placing<'_> {
 
 fn describe(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Directory => "folder",
+        Kind::Directory => "directory",
         Kind::File { .. } | Kind::HardLink { .. } => "regular file",
         Kind::Symlink { .. } => "symbolic link",
         Kind::Fifo => "named pipe",
@@ -442,7 +442,7 @@ mod tests {
         let error = "cannot place over the base: usr/bin/x: found bin/x, a symbolic link, and usr/bin/x, a symbolic link, \
             which come to one place";
         over(&["a/bin/x", "a/usr/bin/x"]).check_error(error);
-        let error = "cannot place over the base: usr/bin/x: found abs/x, a folder, and bin/x, a symbolic link, which come to \
+        let error = "cannot place over the base: usr/bin/x: found abs/x, a directory, and bin/x, a symbolic link, which come to \
             one place";
         over(&["a/bin/x", "a/abs/x/y"]).check_error(error);
         over(&["a/bin/x -> y", "a/abs/x -> y", "a/bin/d/1 -> 1", "a/usr/bin/d/2 -> 2"]).check(&[

@@ -166,7 +166,7 @@ mod tests {
         );
         assert_eq!(
             error(&["a/bin/bash/", "a/bin/sh -> sh"], Helper::BinSh),
-            "cannot make helper: binSh: /nix/store/a/bin/bash: found a folder, expected a regular file; \
+            "cannot make helper: binSh: /nix/store/a/bin/bash: found a directory, expected a regular file; \
              /nix/store/a/bin/sh: too many links"
         );
         assert_eq!(

@@ -107,7 +107,7 @@ impl Entry {
     /// The kind of the source, for messages.
     pub fn describe(&self) -> &'static str {
         match &self.node {
-            Node::Directory { .. } => "folder",
+            Node::Directory { .. } => "directory",
             Node::Link(_) => "symbolic link",
             Node::Pointer | Node::File(_) => "regular file",
         }

@@ -67,7 +67,7 @@ fn no_cache_at_all() {
     place.write("letters/one", "dear");
     let line = |cache: &str| format!("layer x.layers.json --root root --cache {cache} --all -o layers");
     let told = place.error_of(&line("letters"));
-    let expected = "error: not a cache: letters: found other files, expected an empty folder or CACHEDIR.TAG of a cache \
+    let expected = "error: not a cache: letters: found other files, expected an empty directory or CACHEDIR.TAG of a cache \
                     of layerstone\n";
     assert_eq!(told, expected);
     place.write("file", "x");
