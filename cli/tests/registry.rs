@@ -19,6 +19,7 @@
 //! | distribution | Listing referrers, page by page, filtered by the registry or not | `referrers::pages_and_filters` |
 //! | distribution | Pushing manifests with subject: `OCI-Subject` | `referrers::lists_of_the_registry` |
 //! | distribution | Referrers tag schema: read, added to, written, at the same moment too | `referrer_lists` |
+//! | image | image-index.md: an index with a subject | `unread::indexes_that_refer` |
 //! | distribution | Deleting manifests that have a subject | `referrers::detached`, `referrer_lists::attached_and_detached` |
 //! | distribution (docker) | token.md, oauth.md: tokens for anyone, for a password, for an identity token | `auth` |
 //! | image | descriptor.md: digests, sizes, annotations, platforms | `layouts::descriptors` |
@@ -61,6 +62,7 @@ mod signature_clients;
 mod signatures;
 mod signers;
 mod trust;
+mod unread;
 mod unusual;
 mod uploads;
 mod verbs;

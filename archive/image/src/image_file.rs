@@ -5,12 +5,15 @@ use crate::listed::{Blob, Listed, choose, label};
 use crate::manifest::MANIFEST_NAME;
 use crate::oci_layout::Artifact;
 use crate::stored::Kept;
-use crate::{Compression, Error, Result, StoredImage, StoredLayer, docker_archive, oci_layout};
+use crate::subjects::Subjects;
+use crate::unread::UnreadEntry;
+use crate::{Compression, Error, Result, StoredImage, StoredLayer, docker_archive, listed_manifest, oci_layout};
 use layerstone_oci::{Descriptor, INDEX_NAME, Location, Platform, Wanted};
 use layerstone_store::{Digest, Error as StageError, Limits};
 use layerstone_tar::Part;
 use serde_json::Value;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// A file or directory of images: a docker archive, an OCI archive, the directory of an OCI layout, or a `dir:` directory.
 #[derive(Debug)]
@@ -20,7 +23,17 @@ pub struct ImageFile {
     artifacts: Vec<Artifact>,
     /// Whether an index.json lists images besides, which may be for other platforms.
     has_index: bool,
+    /// What refers to what; of such an index.json once it was read.
+    attached: OnceLock<Attached>,
     limits: Limits,
+}
+
+/// What a layout lists besides images.
+#[derive(Debug)]
+struct Attached {
+    subjects: Subjects,
+    /// What cannot be read.
+    unread: Vec<UnreadEntry>,
 }
 
 impl ImageFile {
@@ -48,28 +61,38 @@ impl ImageFile {
             // It lists nothing where containerd exports images of other platforms alone.
             if !has_index || manifest.as_array().is_none_or(|images| !images.is_empty()) {
                 let images = docker_archive::images(manifest).map_err(|cause| blobs.error(cause))?;
-                return Ok(ImageFile { blobs, images, artifacts: Vec::new(), has_index, limits });
+                let attached = OnceLock::new();
+                return Ok(ImageFile { blobs, images, artifacts: Vec::new(), has_index, attached, limits });
             }
         } else if !has_index && !blobs.is_flat() {
             let cause = format!("found no {MANIFEST_NAME} of a docker archive and no {INDEX_NAME} of an OCI layout");
             return Err(blobs.error(cause));
         }
         let found = oci_layout::images(&blobs)?;
-        Ok(ImageFile { blobs, images: found.images, artifacts: found.artifacts, has_index: false, limits })
+        Ok(ImageFile::of_layout(blobs, found, limits))
     }
 
     /// Opens an OCI layout that need hold no image, such as one of signatures alone.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is no layout.
+    /// It cannot be read, or not all of it, or is no layout.
     pub fn open_artifacts(path: &Path, shown: &Path, limits: Limits) -> Result<ImageFile> {
         let blobs = Blobs::open(path, shown, limits)?;
         if !blobs.has(INDEX_NAME) {
             return Err(blobs.error(format!("found no {INDEX_NAME} of an OCI layout")));
         }
         let (_, found) = oci_layout::all(&blobs)?;
-        Ok(ImageFile { blobs, images: found.images, artifacts: found.artifacts, has_index: false, limits })
+        if let Some(UnreadEntry { cause, .. }) = found.unread.first() {
+            return Err(blobs.error(cause.clone()));
+        }
+        Ok(ImageFile::of_layout(blobs, found, limits))
+    }
+
+    fn of_layout(blobs: Blobs, found: oci_layout::Found, limits: Limits) -> ImageFile {
+        let oci_layout::Found { images, artifacts, subjects, unread, .. } = found;
+        let attached = OnceLock::from(Attached { subjects, unread });
+        ImageFile { blobs, images, artifacts, has_index: false, attached, limits }
     }
 
     /// See [`oci_layout::readers_agree`].
@@ -121,10 +144,25 @@ impl ImageFile {
     ///
     /// Of an archive in both forms: that of OCI cannot be read.
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        match self.has_index {
-            true => Ok(oci_layout::images(&self.blobs)?.referrers(subject)),
-            false => Ok(oci_layout::referrers(&self.images, &self.artifacts, subject)),
+        let attached = self.attached()?;
+        Ok(attached.map_or_else(Vec::new, |it| it.subjects.referrers(subject).to_vec()))
+    }
+
+    /// Entries of index.json that are no images and cannot be read; none in a docker archive.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ImageFile::referrers`].
+    pub fn unread(&self) -> Result<&[UnreadEntry]> {
+        Ok(self.attached()?.map_or(&[], |it| &it.unread))
+    }
+
+    fn attached(&self) -> Result<Option<&Attached>> {
+        if self.has_index && self.attached.get().is_none() {
+            let oci_layout::Found { subjects, unread, .. } = oci_layout::images(&self.blobs)?;
+            return Ok(Some(self.attached.get_or_init(|| Attached { subjects, unread })));
         }
+        Ok(self.attached.get())
     }
 
     /// The image that is meant: the only one, or the one of this name and tag; among images for several platforms the one
@@ -188,7 +226,7 @@ impl ImageFile {
         if !self.has_manifests() {
             return Err(self.blobs.error(format!("found no {INDEX_NAME}, expected an OCI layout")));
         }
-        oci_layout::listed(&self.blobs, location)
+        listed_manifest::listed(&self.blobs, location)
     }
 
     /// A blob of an OCI layout or a `dir:` directory; its bytes are not looked at.

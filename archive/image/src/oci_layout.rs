@@ -1,16 +1,17 @@
 //! Reads what an OCI layout lists: the images of its index.json, in a directory or in a tar of one (OCI image-spec,
 //! image-layout.md, image-index.md, manifest.md), and those of a `dir:` directory.
 //!
-//! Artifacts that are attached to images (manifest.md, "Guidelines for Artifact Usage") are no images and kept apart.
+//! Artifacts that are attached to images (manifest.md, "Guidelines for Artifact Usage") are no images and kept apart. What
+//! of them cannot be read is kept apart too, and keeps no image from being read.
 
-use crate::Result;
 use crate::blobs::Blobs;
 use crate::listed::{Blob, Listed};
 use crate::manifest::MANIFEST_NAME;
+use crate::subjects::Subjects;
+use crate::unread::{UnreadEntry, stated_kind};
+use crate::{Error, Result};
 use layerstone_oci::media_type::{self, is_image, is_index};
-use layerstone_oci::{
-    Descriptor, INDEX_NAME, Index, Location, Manifest, Platform, Referrer, StoredManifest, names_in, without_names,
-};
+use layerstone_oci::{Descriptor, INDEX_NAME, Index, Manifest, Referrer, StoredManifest, names_in};
 use layerstone_store::{Digest, Limit};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -53,11 +54,25 @@ struct Level<'a> {
     depth: u64,
 }
 
+/// An entry of an index.
+struct Entry<'a> {
+    /// As it is listed.
+    value: &'a Value,
+    /// As it is read.
+    descriptor: Descriptor,
+    /// Where its bytes are.
+    blob: Blob,
+}
+
 /// What was found so far.
 #[derive(Default)]
 pub(crate) struct Found {
     pub images: Vec<Listed>,
     pub artifacts: Vec<Artifact>,
+    /// What has a subject: artifacts, images and indexes.
+    pub subjects: Subjects,
+    /// Entries of index.json that are no images and cannot be read.
+    pub unread: Vec<UnreadEntry>,
     /// Manifests and indexes that were read.
     read: u64,
     /// Bytes of the manifests that are kept.
@@ -74,7 +89,7 @@ pub(crate) fn images(blobs: &Blobs) -> Result<Found> {
     match images.iter().find(|image| image.is_present).or(images.first()) {
         Some(image) if image.is_present => Ok(found),
         Some(image) => Err(blobs.error(format!("found no {}", image.config.name))),
-        None => Err(blobs.error(format!("{piece}: found no image{}", found.kinds(&index)))),
+        None => Err(blobs.error(format!("{piece}: found no image{}", found.no_images(&index)))),
     }
 }
 
@@ -88,7 +103,7 @@ pub(crate) fn all(blobs: &Blobs) -> Result<(Listing, Found)> {
 }
 
 /// index.json; of a `dir:` directory one that lists its manifest.json, which is a manifest or an index.
-fn top(blobs: &Blobs) -> Result<Listing> {
+pub(crate) fn top(blobs: &Blobs) -> Result<Listing> {
     if !blobs.is_flat() {
         return parse(blobs, INDEX_NAME, &blobs.bytes(INDEX_NAME)?);
     }
@@ -103,84 +118,6 @@ fn top(blobs: &Blobs) -> Result<Listing> {
         stated_type.unwrap_or(if value["manifests"].is_array() { media_type::INDEX } else { media_type::MANIFEST });
     let descriptor = serde_json::to_value(Descriptor::of(kind, &bytes)).expect("text and numbers");
     Ok(Index::new(vec![descriptor], BTreeMap::new()))
-}
-
-/// What index.json itself lists of this name, or all that it lists: a manifest or an index, its bytes, and what it is
-/// called. Of several images of one name for several platforms, the index that they would be in.
-pub(crate) fn listed(blobs: &Blobs, location: &Location) -> Result<(Descriptor, Vec<u8>, Vec<String>)> {
-    let index = top(blobs)?;
-    let mut meant = Vec::new();
-    for value in &index.manifests {
-        let Some(descriptor) = descriptor(blobs, INDEX_NAME, value)? else { continue };
-        if descriptor.artifact_type().is_some() || !location.means(&names_in(&descriptor.annotations)) {
-            continue;
-        }
-        let bytes = blob(blobs, &descriptor, true).read(blobs)?;
-        if kind_of_artifact(blobs, &descriptor, &bytes)?.is_none() {
-            meant.push((descriptor, bytes));
-        }
-    }
-    meant.dedup_by(|(a, _), (b, _)| a.digest == b.digest);
-    let wrong = |cause: String| blobs.error(format!("{INDEX_NAME}: {cause}"));
-    match &meant[..] {
-        [(one, bytes)] => {
-            let descriptor = Descriptor::of(&one.media_type, bytes);
-            return Ok((descriptor, bytes.clone(), names_in(&one.annotations)));
-        }
-        [(first, _), rest @ ..]
-            if rest.iter().all(|(it, _)| names_in(&it.annotations) == names_in(&first.annotations))
-                && rest.iter().all(|(it, _)| is_image(&it.media_type)) => {}
-        _ => {
-            let wanted = location.reference().map(|name| format!(" called {name}")).unwrap_or_default();
-            return Err(wrong(format!("found {} images{wanted}, expected one", meant.len())));
-        }
-    }
-    let names = names_in(&meant[0].0.annotations);
-    let manifests =
-        meant.iter().map(|(descriptor, bytes)| in_index(blobs, descriptor, bytes)).collect::<Result<_>>()?;
-    let bytes = Index::new(manifests, BTreeMap::new()).to_bytes();
-    Ok((Descriptor::of(media_type::INDEX, &bytes), bytes, names))
-}
-
-/// What an index says of an image that index.json lists: what it says there but for its name, and what it runs on.
-fn in_index(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Result<Descriptor> {
-    let platform = match &descriptor.platform {
-        Some(platform) => Some(platform.clone()),
-        None => {
-            let manifest: Manifest = parse(blobs, INDEX_NAME, bytes)?;
-            Platform::of_config(&blobs.json(&blobs.blob_name(&manifest.config.digest))?)
-        }
-    };
-    let annotations = without_names(&descriptor.annotations);
-    Ok(Descriptor { annotations, platform, ..Descriptor::of(&descriptor.media_type, bytes) })
-}
-
-/// What kind of artifact a manifest or an index says that it is; none for images.
-fn kind_of_artifact(blobs: &Blobs, descriptor: &Descriptor, bytes: &[u8]) -> Result<Option<String>> {
-    if is_index(&descriptor.media_type) {
-        let index: Listing = parse(blobs, &descriptor.digest.to_string(), bytes)?;
-        return Ok(index.artifact_type().map(str::to_owned));
-    }
-    let manifest: Manifest = parse(blobs, &descriptor.digest.to_string(), bytes)?;
-    Ok(manifest.artifact().map(str::to_owned))
-}
-
-impl Found {
-    /// What refers to a manifest, each once: artifacts, and images that have a subject.
-    pub(crate) fn referrers(&self, subject: &Digest) -> Vec<Descriptor> {
-        referrers(&self.images, &self.artifacts, subject)
-    }
-}
-
-/// What of these refers to a manifest, each once.
-pub(crate) fn referrers(images: &[Listed], artifacts: &[Artifact], subject: &Digest) -> Vec<Descriptor> {
-    let artifacts = artifacts.iter().filter(|it| it.subject == Some(*subject)).map(|it| it.entry.clone());
-    let images = images.iter().filter_map(|image| {
-        let StoredManifest { descriptor, bytes, .. } = image.manifest.as_ref()?;
-        Referrer::of(descriptor, bytes).filter(|it| it.subject == *subject)
-    });
-    let mut seen = BTreeSet::new();
-    artifacts.chain(images.map(|it| it.entry)).filter(|it| seen.insert(it.digest)).collect()
 }
 
 /// The manifests and indexes that index.json lists, and whether the reader of registries' indexes, which takes an index as a
@@ -199,39 +136,69 @@ pub(crate) fn readers_agree(blobs: &Blobs) -> Option<bool> {
 /// Adds the images and artifacts of an index, which are called like it besides what it calls them.
 fn collect(blobs: &Blobs, index: &Listing, level: &Level<'_>, found: &mut Found) -> Result<()> {
     for (number, value) in index.manifests.iter().enumerate() {
-        let Some(descriptor) = descriptor(blobs, level.piece, value)? else { continue };
+        let descriptor = match descriptor(blobs, level.piece, value) {
+            Ok(Some(descriptor)) => descriptor,
+            Ok(None) => continue,
+            Err(error) => {
+                found.skip(blobs, value, level, error)?;
+                continue;
+            }
+        };
         let names = [level.names, &names_in(&descriptor.annotations)].concat();
         if !found.seen.insert((descriptor.digest, level.entry, names.clone())) {
             continue;
         }
         found.read += 1;
         check(blobs, Limit::Manifests, found.read)?;
-        let blob = blob(blobs, &descriptor, level.entry.is_none());
-        if is_image(&descriptor.media_type) {
-            let platform = descriptor.platform.as_ref();
+        let listed = Entry { value, blob: blob(blobs, &descriptor, level.entry.is_none()), descriptor };
+        if is_image(&listed.descriptor.media_type) {
+            let platform = listed.descriptor.platform.as_ref();
             if platform.is_none_or(|platform| platform.os != UNKNOWN) {
-                image(blobs, &descriptor, blob, names, level, found)?;
+                image(blobs, listed, names, level, found)?;
             }
         } else {
-            check(blobs, Limit::IndexDepth, level.depth + 1)?;
             let entry = level.entry.or(Some(number));
-            let level = Level { piece: &blob.name, names: &names, entry, depth: level.depth + 1 };
-            collect(blobs, &parse(blobs, &blob.name, &blob.read(blobs)?)?, &level, found)?;
+            nested(blobs, listed, names, &Level { entry, ..*level }, found)?;
         }
     }
     Ok(())
+}
+
+/// Adds what an index of an index has, or the index itself if it is an artifact that refers to something.
+fn nested(blobs: &Blobs, listed: Entry<'_>, names: Vec<String>, level: &Level<'_>, found: &mut Found) -> Result<()> {
+    check(blobs, Limit::IndexDepth, level.depth + 1)?;
+    let Entry { value, descriptor, blob } = listed;
+    let read = || {
+        let bytes = blob.read(blobs)?;
+        Ok((parse::<Listing>(blobs, &blob.name, &bytes)?, bytes))
+    };
+    let (index, bytes) = match read() {
+        Ok(read) => read,
+        Err(error) => return found.skip(blobs, value, level, error),
+    };
+    if let Some(referrer) = Referrer::of(&Descriptor::of(&descriptor.media_type, &bytes), &bytes) {
+        let kind = descriptor.artifact_type().or(index.artifact_type()).map(str::to_owned);
+        found.subjects.add(referrer.clone());
+        if let Some(artifact_type) = kind {
+            let (digest, subject, entry) = (descriptor.digest, Some(referrer.subject), referrer.entry);
+            found.artifacts.push(Artifact { artifact_type, digest, repo_tags: names, subject, entry });
+            return Ok(());
+        }
+    }
+    let level = Level { piece: &blob.name, names: &names, entry: level.entry, depth: level.depth + 1 };
+    collect(blobs, &index, &level, found)
 }
 
 /// Adds the image of a manifest, or the artifact. An index may list what is kept elsewhere (image-layout.md, "Content"):
 /// whoever saves the image of one platform keeps the index of all.
 fn image(
     blobs: &Blobs,
-    descriptor: &Descriptor,
-    blob: Blob,
+    listed: Entry<'_>,
     references: Vec<String>,
     level: &Level<'_>,
     found: &mut Found,
 ) -> Result<()> {
+    let Entry { value, descriptor, blob } = listed;
     let (platform, index) = (descriptor.platform.clone(), level.entry);
     if platform.is_some() && blobs.is_elsewhere(&blob.name)? {
         let (layers, is_present, manifest) = (Vec::new(), false, None);
@@ -244,17 +211,35 @@ fn image(
     {
         let (artifact_type, entry) = (kind.to_owned(), descriptor.clone());
         found.artifacts.push(Artifact { artifact_type, digest, repo_tags: references, subject: None, entry });
-        return Ok(());
+        let missing = blobs.error(format!("found no {}", blob.name));
+        return if level.depth == 0 { found.skip(blobs, value, level, missing) } else { Ok(()) };
     }
-    let bytes = blob.read(blobs)?;
-    let manifest: Manifest = parse(blobs, &blob.name, &bytes)?;
+    let bytes = match blob.read(blobs) {
+        Ok(bytes) => bytes,
+        Err(error) => return found.skip(blobs, value, level, error),
+    };
+    let parsed = parse::<Manifest>(blobs, &blob.name, &bytes);
+    let stated_type = stated_type.map(str::to_owned);
+    let kind = match &parsed {
+        Ok(manifest) => stated_type.or(manifest.artifact().map(str::to_owned)),
+        // Other tools read an artifact whose layers have digests of another algorithm.
+        Err(_) => stated_kind(&bytes),
+    };
     let oci_descriptor = Descriptor::of(&descriptor.media_type, &bytes);
-    if let Some(kind) = stated_type.or(manifest.artifact()) {
-        let subject = manifest.subject.as_ref().map(|subject| subject.digest);
-        let (artifact_type, digest) = (kind.to_owned(), oci_descriptor.digest);
-        let entry = Referrer::of(&oci_descriptor, &bytes).map_or(oci_descriptor, |referrer| referrer.entry);
+    if let Some(artifact_type) = kind {
+        let referrer = Referrer::of(&oci_descriptor, &bytes);
+        let (digest, subject) = (oci_descriptor.digest, referrer.as_ref().map(|it| it.subject));
+        let entry = referrer.as_ref().map_or(oci_descriptor, |it| it.entry.clone());
+        found.subjects.extend(referrer);
         found.artifacts.push(Artifact { artifact_type, digest, repo_tags: references, subject, entry });
         return Ok(());
+    }
+    let manifest = match parsed {
+        Ok(manifest) => manifest,
+        Err(error) => return found.skip(blobs, value, level, error),
+    };
+    if manifest.subject.is_some() {
+        found.subjects.extend(Referrer::of(&oci_descriptor, &bytes));
     }
     let piece = |descriptor: &Descriptor| Blob {
         name: blobs.blob_name(&descriptor.digest),
@@ -275,7 +260,7 @@ fn check(blobs: &Blobs, limit: Limit, found: u64) -> Result<()> {
 }
 
 /// An entry of the index in `piece` that is a manifest or an index.
-fn descriptor(blobs: &Blobs, piece: &str, entry: &Value) -> Result<Option<Descriptor>> {
+pub(crate) fn descriptor(blobs: &Blobs, piece: &str, entry: &Value) -> Result<Option<Descriptor>> {
     if !is_image(media_type_of(entry)) && !is_index(media_type_of(entry)) {
         return Ok(None);
     }
@@ -287,19 +272,32 @@ fn media_type_of(entry: &Value) -> &str {
 }
 
 /// Where a manifest or an index is; that of a `dir:` directory itself is its manifest.json.
-fn blob(blobs: &Blobs, descriptor: &Descriptor, is_top: bool) -> Blob {
+pub(crate) fn blob(blobs: &Blobs, descriptor: &Descriptor, is_top: bool) -> Blob {
     let is_manifest = is_top && blobs.is_flat();
     let name = if is_manifest { MANIFEST_NAME.to_owned() } else { blobs.manifest_name(&descriptor.digest) };
     Blob { name, digest: Some(descriptor.digest), size: Some(descriptor.size) }
 }
 
-fn parse<T: DeserializeOwned>(blobs: &Blobs, name: &str, bytes: &[u8]) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(blobs: &Blobs, name: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| blobs.error(format!("{name}: {e}")))
 }
 
 impl Found {
+    /// Skips an entry that gave this error when it was read, unless it may be that of an image, or is not of index.json
+    /// itself.
+    fn skip(&mut self, blobs: &Blobs, value: &Value, level: &Level<'_>, error: Error) -> Result<()> {
+        if level.depth > 0 {
+            return Err(error);
+        }
+        self.unread.push(UnreadEntry::of(blobs, value, error)?);
+        Ok(())
+    }
+
     /// What is listed that is no image, for messages.
-    fn kinds(&self, index: &Listing) -> String {
+    fn no_images(&self, index: &Listing) -> String {
+        if let Some(UnreadEntry { digest, cause, .. }) = self.unread.first() {
+            return format!(", and cannot read {}: {cause}", digest.escape_debug());
+        }
         if !self.artifacts.is_empty() {
             let kinds: Vec<String> =
                 self.artifacts.iter().map(|it| it.artifact_type.escape_debug().to_string()).collect();

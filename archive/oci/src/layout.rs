@@ -19,7 +19,7 @@ use layerstone_store::{
     Digest, Directory, Error as StageError, Limit, Limits, NewDirectory, Output, is_temporary, wait_lock, write_new,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -159,14 +159,11 @@ impl OciLayout {
 
     /// The path of the index, and its bytes with these manifests more, each of which takes its name from whatever had it.
     fn index_with(&self, manifests: &[(Descriptor, Option<&Reference>)]) -> Result<Option<(PathBuf, Vec<u8>)>> {
-        let (path, mut bytes) = self.read_index()?;
-        let mut is_changed = false;
-        for (descriptor, name) in manifests {
-            if let Some(more) = with_image(&bytes, descriptor, *name, &path.display().to_string(), &self.limits)? {
-                (bytes, is_changed) = (more, true);
-            }
-        }
-        Ok(is_changed.then_some((path, bytes)))
+        let (path, bytes) = self.read_index()?;
+        let name = path.display().to_string();
+        let mut index = parse_index(&bytes, &name, &self.limits)?;
+        let is_changed = add_manifests(manifests_of(&mut index, &name)?, manifests);
+        Ok(is_changed.then(|| (path, serde_json::to_vec(&index).expect("it was JSON"))))
     }
 
     /// Lists manifests and the referrers that were put, once all blobs have their names.
@@ -182,20 +179,22 @@ impl OciLayout {
         self.staging.publish(|| Ok(output.commit()?))
     }
 
-    /// Takes manifests without a name out of the index; how many entries there were. Blobs stay.
+    /// Takes manifests without a name out of the index, and entries that are just these; how many there were. Blobs stay.
     ///
     /// # Errors
     ///
     /// The index cannot be read or written.
-    pub fn unlist(&self, digests: &[Digest]) -> Result<usize> {
+    pub fn unlist(&self, digests: &[Digest], entries: &[Value]) -> Result<usize> {
         let _lock = self.lock()?;
         let (path, bytes) = self.read_index()?;
         let name = path.display().to_string();
         let mut index = parse_index(&bytes, &name, &self.limits)?;
         let listed = manifests_of(&mut index, &name)?;
         let before = listed.len();
-        let is_meant = |entry: &Value| digests.iter().any(|digest| entry["digest"] == *digest.to_string());
-        listed.retain(|entry| !is_meant(entry) || has_name(&entry["annotations"]));
+        let digests: HashSet<String> = digests.iter().map(Digest::to_string).collect();
+        let is_meant = |entry: &Value| entry["digest"].as_str().is_some_and(|digest| digests.contains(digest));
+        let is_unnamed = |entry: &Value| !has_name(&entry["annotations"]);
+        listed.retain(|entry| !(is_meant(entry) && is_unnamed(entry)) && !entries.contains(entry));
         let count = before - listed.len();
         if count > 0 {
             let mut output = Output::create_below(&self.directory, Path::new(INDEX_NAME), &path)?;
@@ -263,33 +262,48 @@ impl BlobStore for OciLayout {
     }
 }
 
-/// An index.json with an image more, which takes its name from whatever had it; all else in it stays as it is. None if the
-/// image is listed so already.
-fn with_image(
-    index: &[u8],
-    descriptor: &Descriptor,
-    name: Option<&Reference>,
-    path: &str,
-    limits: &Limits,
-) -> Result<Option<Vec<u8>>> {
-    let mut index = parse_index(index, path, limits)?;
-    let listed = manifests_of(&mut index, path)?;
-    let digest = descriptor.digest.to_string();
-    let is_replaced = |entry: &Value| {
-        let annotations = &entry["annotations"];
-        match name {
-            Some(name) => is_named(annotations, name),
-            None => entry["digest"] == *digest && !has_name(annotations),
+/// Adds manifests to what an index.json lists, each of which takes its name from whatever had it; all else stays as it is.
+/// Whether anything changed: what is listed so already stays where it is.
+fn add_manifests(listed: &mut Vec<Value>, manifests: &[(Descriptor, Option<&Reference>)]) -> bool {
+    let mut is_changed = false;
+    // Referrers have no names and are many, so that they are looked for all at once.
+    let mut unnamed: HashMap<String, Value> = HashMap::new();
+    let mut order = Vec::new();
+    for (descriptor, name) in manifests {
+        let new = serde_json::to_value(descriptor).expect("text and numbers");
+        let Some(name) = name else {
+            let digest = descriptor.digest.to_string();
+            if unnamed.insert(digest.clone(), new).is_none() {
+                order.push(digest);
+            }
+            continue;
+        };
+        is_changed |= replace(listed, new, |entry| is_named(&entry["annotations"], name));
+    }
+    let is_unnamed = |entry: &Value| !has_name(&entry["annotations"]);
+    let mut found: HashMap<String, Vec<bool>> = HashMap::new();
+    for entry in listed.iter().filter(|entry| is_unnamed(entry)) {
+        if let Some((digest, new)) = entry["digest"].as_str().and_then(|digest| unnamed.get_key_value(digest)) {
+            found.entry(digest.clone()).or_default().push(entry == new);
         }
-    };
-    let new = serde_json::to_value(descriptor).expect("text and numbers");
+    }
+    order.retain(|digest| found.get(digest).is_none_or(|found| *found != [true]));
+    let replaced: HashSet<&str> = order.iter().map(String::as_str).collect();
+    let is_replaced = |entry: &Value| entry["digest"].as_str().is_some_and(|digest| replaced.contains(digest));
+    listed.retain(|entry| !(is_unnamed(entry) && is_replaced(entry)));
+    listed.extend(order.iter().filter_map(|digest| unnamed.remove(digest)));
+    is_changed || !order.is_empty()
+}
+
+/// Lists a manifest in place of others, at the end, unless it stands there alone; whether it did not.
+fn replace(listed: &mut Vec<Value>, new: Value, is_replaced: impl Fn(&Value) -> bool) -> bool {
     let mut replaced = listed.iter().filter(|entry| is_replaced(entry));
     if replaced.next() == Some(&new) && replaced.next().is_none() {
-        return Ok(None);
+        return false;
     }
     listed.retain(|entry| !is_replaced(entry));
     listed.push(new);
-    Ok(Some(serde_json::to_vec(&index).expect("it was JSON")))
+    true
 }
 
 /// An index.json within the limits.
@@ -338,6 +352,59 @@ mod tests {
         assert_eq!((inode(), fs::read(directory.join(INDEX_NAME)).unwrap()), (before, bytes));
         add(&directory, 3).unwrap();
         assert_ne!(inode(), before);
+    }
+
+    /// Entries as in index.json, by digests and names; a star marks one with another size.
+    #[track_caller]
+    fn check_added(listed: &[&str], added: &[&str], expected: Option<&[&str]>) {
+        let descriptor = |text: &str| {
+            let (text, size) = text.strip_suffix('*').map_or((text, 1), |text| (text, 2));
+            let (digest, name) = text.split_once('=').unwrap_or((text, ""));
+            let name: Option<Reference> = (!name.is_empty()).then(|| name.parse().unwrap());
+            let annotations = name.as_ref().map_or_else(BTreeMap::new, names_annotations);
+            (Descriptor { annotations, ..Descriptor::new("a/b", Digest::of(digest.as_bytes()), size) }, name)
+        };
+        let values = |all: &[&str]| -> Vec<Value> {
+            all.iter().map(|text| serde_json::to_value(descriptor(text).0).unwrap()).collect()
+        };
+        let added: Vec<_> = added.iter().map(|text| descriptor(text)).collect();
+        let added: Vec<_> = added.iter().map(|(descriptor, name)| (descriptor.clone(), name.as_ref())).collect();
+        let mut found = values(listed);
+        let is_changed = add_manifests(&mut found, &added);
+        assert_eq!((is_changed, found), (expected.is_some(), values(expected.unwrap_or(listed))));
+    }
+
+    #[test]
+    fn added_to_an_index() {
+        check_added(&[], &["a=x:1", "b", "c"], Some(&["a=x:1", "b", "c"]));
+        check_added(&["a=x:1", "b"], &["a=x:1", "b"], None);
+        check_added(&["b", "a=x:1", "c"], &["d=x:1"], Some(&["b", "c", "d=x:1"]));
+        // A name is that of an image, whatever else of the same digest is listed.
+        check_added(&["a=x:1"], &["a"], Some(&["a=x:1", "a"]));
+        check_added(&["a", "b*", "c"], &["b", "c", "d"], Some(&["a", "c", "b", "d"]));
+        check_added(&["b", "a", "b"], &["b"], Some(&["a", "b"]));
+        check_added(&["a"], &["b", "b", "b*"], Some(&["a", "b*"]));
+    }
+
+    #[test]
+    fn taken_out_of_an_index() {
+        let dir = tempfile::tempdir().unwrap();
+        add(dir.path(), 1).unwrap();
+        let path = dir.path().join(INDEX_NAME);
+        let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let [image, other] = [index["manifests"][0].clone(), Value::from("no entry")];
+        let mut unnamed = image.clone();
+        unnamed.as_object_mut().unwrap().remove("annotations");
+        index["manifests"] = vec![image.clone(), unnamed, other.clone()].into();
+        fs::write(&path, index.to_string()).unwrap();
+        let layout = OciLayout::open(dir.path(), Limits::default()).unwrap();
+        let left = || serde_json::from_slice::<Value>(&fs::read(&path).unwrap()).unwrap()["manifests"].clone();
+        let digest = image["digest"].as_str().unwrap().parse().unwrap();
+        assert_eq!(layout.unlist(&[digest], &[]).unwrap(), 1);
+        assert_eq!(left(), Value::from(vec![image.clone(), other.clone()]));
+        assert_eq!(layout.unlist(&[digest], std::slice::from_ref(&other)).unwrap(), 1);
+        assert_eq!(left(), Value::from(vec![image.clone()]));
+        assert_eq!(layout.unlist(&[], &[image]).unwrap(), 1);
     }
 
     #[test]

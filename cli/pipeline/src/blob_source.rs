@@ -1,13 +1,14 @@
 //! Reads manifests and blobs where an image is, in a registry or in a file, with all that is below them and all that refers
 //! to them. Does not know where they go.
 
-use crate::{Error, Opener, Result};
-use layerstone_image::{Artifact, ImageFile};
+use crate::{Error, Opener, Result, chain_text};
+use layerstone_image::{Artifact, ImageFile, UnreadEntry};
 use layerstone_layer::{Content, Layer};
-use layerstone_oci::{Descriptor, Index, Manifest, Place, Reference, Referrer, Wanted, media_type};
+use layerstone_oci::{Descriptor, Error as OciError, Index, Manifest, Place, Reference, Referrer, Wanted, media_type};
 use layerstone_registry::{Error as RegistryError, Repository};
 use layerstone_store::{Digest, Limit, Limits};
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// Where manifests and blobs are read.
@@ -27,6 +28,12 @@ pub struct Found {
     pub manifests: Vec<(Descriptor, Vec<u8>)>,
     /// All that refers to a manifest, subjects first.
     pub referrers: Vec<(Descriptor, Vec<u8>)>,
+    /// Entries of a layout that may refer to these manifests and cannot be read.
+    pub unread: Vec<UnreadEntry>,
+    /// Whether referrers that cannot be taken along are left out.
+    pub is_lenient: bool,
+    /// Why each of them was left out.
+    pub failed: Vec<String>,
     /// What is in either.
     seen: HashSet<Digest>,
     /// Bytes of the manifests.
@@ -40,6 +47,9 @@ impl Found {
             layers: Vec::new(),
             manifests: Vec::new(),
             referrers: Vec::new(),
+            unread: Vec::new(),
+            is_lenient: false,
+            failed: Vec::new(),
             seen: HashSet::new(),
             kept: 0,
         }
@@ -92,6 +102,11 @@ impl<'a> BlobSource<'a> {
     /// Adds all that refers to a manifest, and to what refers to it.
     pub fn collect_referrers(&self, subject: &Digest, found: &mut Found, depth: u64) -> Result<()> {
         let name = subject.to_string();
+        for unread in self.unread(subject)? {
+            if !found.unread.contains(unread) {
+                found.unread.push(unread.clone());
+            }
+        }
         let listed = self.referrers(subject)?;
         if !listed.is_empty() {
             found.check(Limit::IndexDepth, depth, &name)?;
@@ -100,14 +115,22 @@ impl<'a> BlobSource<'a> {
             if !found.seen.insert(entry.digest) {
                 continue;
             }
-            let bytes = self.next(&entry, found, &name)?;
-            check_subject(&entry, &bytes, subject)?;
-            self.collect(&entry, &bytes, found, 0)?;
-            let digest = entry.digest;
-            found.referrers.push((Descriptor::new(&entry.media_type, digest, bytes.len() as u64), bytes));
-            self.collect_referrers(&digest, found, depth + 1)?;
+            match self.add_referrer(&entry, subject, found, depth) {
+                Err(error) if found.is_lenient => found.failed.push(chain_text(&error)),
+                added => added?,
+            }
         }
         Ok(())
+    }
+
+    /// Adds a referrer, and all that refers to it.
+    fn add_referrer(&self, entry: &Descriptor, subject: &Digest, found: &mut Found, depth: u64) -> Result<()> {
+        let bytes = self.next(entry, found, &subject.to_string())?;
+        check_subject(entry, &bytes, subject)?;
+        self.collect(entry, &bytes, found, 0).map_err(|error| advise(error, &entry.digest))?;
+        let descriptor = Descriptor::new(&entry.media_type, entry.digest, bytes.len() as u64);
+        found.referrers.push((descriptor, bytes));
+        self.collect_referrers(&entry.digest, found, depth + 1)
     }
 
     /// What refers to a manifest, as it is listed.
@@ -116,6 +139,15 @@ impl<'a> BlobSource<'a> {
             BlobSource::Registry(repository) => repository.referrers(subject, None)?,
             BlobSource::File(file) => file.referrers(subject)?,
         })
+    }
+
+    /// What a layout lists that may refer to a manifest and cannot be read.
+    pub fn unread(&self, subject: &Digest) -> Result<Vec<&UnreadEntry>> {
+        let all = match self {
+            BlobSource::Registry(_) => &[],
+            BlobSource::File(file) => file.unread()?,
+        };
+        Ok(all.iter().filter(|it| it.may_refer_to(subject)).collect())
     }
 
     /// What a tag of the repository leads to, or what a layout calls so; none if nothing is.
@@ -190,6 +222,19 @@ fn check_subject(entry: &Descriptor, bytes: &[u8], subject: &Digest) -> Result<(
         None => "found no subject".to_owned(),
     };
     let message = format!("not a referrer of {subject}: {}: {found}", entry.digest);
-    let hint = format!("somebody listed it wrongly: `layerstone detach IMAGE {}` takes it off the list", entry.digest);
+    let hint = format!("somebody listed it wrongly: {}", detach_hint(&entry.digest));
     Err(Error::advised(message, hint))
+}
+
+/// What to do about a referrer that cannot be copied.
+pub fn detach_hint(digest: &impl Display) -> String {
+    format!("`layerstone detach IMAGE {digest}` takes it off the list")
+}
+
+/// The error of a referrer that cannot be understood, with what to do.
+fn advise(error: Error, digest: &Digest) -> Error {
+    match error {
+        Error::Oci(OciError::Manifest { .. }) => Error::advised(&error, detach_hint(digest)),
+        other => other,
+    }
 }

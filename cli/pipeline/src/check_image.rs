@@ -2,6 +2,7 @@
 //! there, down to its bytes. Writes nothing.
 
 use crate::base_image::make_plain;
+use crate::copy_referrers::told;
 use crate::runnable::{ImageFiles, doubts};
 use crate::{BuildOptions, Builder, Copier, Error, ImageSource, PolicyCheck, Result};
 use layerstone_image::StoredImage;
@@ -51,6 +52,10 @@ impl Copier<'_> {
             }
             ImageSource::Image(place) => {
                 let opened = self.options.opener().open(place, &self.wanted)?;
+                if let Place::File(_) = place {
+                    let unread = opened.file.unread().unwrap_or_default().iter().filter(|it| it.names.is_empty());
+                    unread.for_each(|entry| self.report().warn(told(entry)));
+                }
                 let is_all = matches!(place, Place::File(location) if location.reference().is_none());
                 let images = match is_all && !self.wanted.is_named {
                     true => opened.file.images()?,

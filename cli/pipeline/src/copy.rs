@@ -7,7 +7,7 @@ use crate::base_image::make_plain;
 use crate::blob_source::BlobSource;
 use crate::check_spec;
 use crate::copy_index::Listed;
-use crate::copy_referrers::put_referrers;
+use crate::copy_referrers::{Along, put_referrers};
 use crate::error::chain_text;
 use crate::oci_destination::{PutManifest, Unnamed};
 use crate::opener::OpenedFile;
@@ -89,7 +89,7 @@ impl Copier<'_> {
     }
 
     /// Puts all of an image but its name: one for several platforms with its index, as it is, unless one of them is asked
-    /// for; what refers to an image of a file goes with it, if that is asked for.
+    /// for; what refers to an image of a file and can be read goes with it, if that is asked for.
     ///
     /// # Errors
     ///
@@ -98,16 +98,17 @@ impl Copier<'_> {
         if self.wanted.is_named {
             return self.put(source, store);
         }
-        let put_all = |listed: Listed<'_>, with_referrers| {
+        let along = if self.referrers { Along::Readable } else { Along::Nothing };
+        let put_all = |listed: Listed<'_>, along| {
             if self.options.compression.asked.is_some() {
                 bail!("--compression: found an image for several platforms, expected --arch NAME with it");
             }
-            listed.put(store, self.options.registries, with_referrers, self.report())
+            listed.put(store, self.options.registries, along, self.report())
         };
         let is_index = |listed: &Listed<'_>| media_type::is_index(&listed.descriptor.media_type);
         if let ImageSource::Image(Place::Registry(reference)) = source {
             let listed = Listed::of_registry(reference, self.options.registries)?;
-            return if is_index(&listed) { put_all(listed, false) } else { self.put(source, store) };
+            return if is_index(&listed) { put_all(listed, Along::Nothing) } else { self.put(source, store) };
         }
         let mut opened = self.opened(source, &self.wanted)?;
         let scratch = opened.scratch.take();
@@ -115,7 +116,7 @@ impl Copier<'_> {
         // What has no index is an image, and what has several images says so when one is chosen.
         if let Some(listed) = Listed::of_file(file, location).ok().filter(is_index) {
             match listed.check() {
-                Ok(()) => return Ok(PutManifest { scratch, ..put_all(listed, self.referrers)? }),
+                Ok(()) => return Ok(PutManifest { scratch, ..put_all(listed, along)? }),
                 Err(e) => self.report().warn(format!(
                     "{location}: one image of its index is taken, others are not there: {}",
                     chain_text(&e)
@@ -123,10 +124,10 @@ impl Copier<'_> {
             }
         }
         let put = self.put_image(&self.image(&opened)?, store, scratch)?;
-        if self.referrers && opened.file.has_manifests() {
+        if opened.file.has_manifests() {
             let (image, subjects) = ((&put.descriptor, &put.bytes[..]), [put.descriptor.digest]);
             let (from, registries) = (BlobSource::File(&opened.file), self.options.registries);
-            put_referrers(&from, &subjects, image, store, registries, self.report())?;
+            put_referrers(&from, &subjects, image, store, registries, along, self.report())?;
         }
         Ok(put)
     }

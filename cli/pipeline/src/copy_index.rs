@@ -2,7 +2,7 @@
 
 use crate::base_image::open_file;
 use crate::blob_source::{BlobSource, Found};
-use crate::copy_referrers::put_referrers;
+use crate::copy_referrers::{Along, put_referrers};
 use crate::oci_destination::PutManifest;
 use crate::report::titles;
 use crate::{ImageSource, Registries, Report, Result, Tally, remote};
@@ -18,7 +18,7 @@ pub fn put_all(
     store: &dyn BlobStore,
     limits: Limits,
     registries: &Registries,
-    with_referrers: bool,
+    along: Along,
     report: &dyn Report,
 ) -> Result<PutManifest> {
     let file;
@@ -31,7 +31,7 @@ pub fn put_all(
         ImageSource::Spec(_) => bail!("--all: found a spec, expected an image with it"),
         ImageSource::Image(Place::Engine(..)) => bail!("--all: expected registry:REF or an OCI layout with it"),
     };
-    listed.put(store, registries, with_referrers, report)
+    listed.put(store, registries, along, report)
 }
 
 /// A manifest or an index, and where all that it lists is.
@@ -62,12 +62,12 @@ impl<'a> Listed<'a> {
         self.source.collect(&self.descriptor, &self.bytes, &mut Found::new(self.limits), 0)
     }
 
-    /// Puts all of it, with what refers to any of its manifests if that is asked for.
+    /// Puts all of it, with what refers to any of its manifests as far as that is to go along.
     pub fn put(
         self,
         store: &dyn BlobStore,
         registries: &Registries,
-        with_referrers: bool,
+        along: Along,
         report: &dyn Report,
     ) -> Result<PutManifest> {
         let Listed { source, descriptor, bytes, name, limits } = self;
@@ -83,12 +83,9 @@ impl<'a> Listed<'a> {
         for (descriptor, bytes) in &manifests {
             store.put_manifest(descriptor, bytes)?;
         }
-        if with_referrers {
-            let listed = manifests.iter().map(|(descriptor, _)| descriptor.digest);
-            let subjects: Vec<Digest> = listed.chain([descriptor.digest]).collect();
-            let image = (&descriptor, &bytes[..]);
-            put_referrers(&source, &subjects, image, store, registries, report)?;
-        }
+        let listed = manifests.iter().map(|(descriptor, _)| descriptor.digest);
+        let subjects: Vec<Digest> = listed.chain([descriptor.digest]).collect();
+        put_referrers(&source, &subjects, (&descriptor, &bytes[..]), store, registries, along, report)?;
         Ok(PutManifest {
             name,
             descriptor,

@@ -2,9 +2,12 @@
 
 use crate::attach::{subject, target_of};
 use crate::blob_source::BlobSource;
+use crate::copy_referrers::told;
 use crate::{Error, ImageTarget, Opener, Result, find_manifest};
+use layerstone_image::UnreadEntry;
 use layerstone_oci::{Descriptor, Index, OciLayout, Place, Wanted, media_type};
 use layerstone_store::{Digest, Limit};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Annotation of an entry of an index that is a statement about another one, and its value (BuildKit,
@@ -21,6 +24,8 @@ pub struct Discovered {
     pub referrers: Vec<FoundReferrer>,
     /// What its index lists as statements about its images, in BuildKit's form.
     pub attestations: Vec<Descriptor>,
+    /// What a layout lists that may refer to it and cannot be read.
+    pub unread: Vec<UnreadEntry>,
 }
 
 /// A referrer.
@@ -33,14 +38,14 @@ pub struct FoundReferrer {
 
 /// Which referrers are meant.
 pub enum Meant {
-    /// The one of this digest.
-    Digest(Digest),
+    /// The one of this digest, as it is listed.
+    Digest(String),
     /// All of this type.
     Type(String),
 }
 
 /// Finds what refers to what a name leads to, or to the image in it for a platform that is named: all, or what is of a type;
-/// with all that refers to these in turn if it is to be a `tree`.
+/// with all that refers to these in turn if it is to be a `tree`. Warns of what cannot be read.
 ///
 /// # Errors
 ///
@@ -65,7 +70,11 @@ pub fn discover(
     let mut seen = BTreeSet::from([subject.digest]);
     let mut referrers = find(&source, &subject.digest, tree, 0, &mut seen, opener)?;
     referrers.retain(|it| artifact_type.is_none_or(|wanted| it.entry.artifact_type() == Some(wanted)));
-    Ok(Discovered { subject, referrers, attestations })
+    let unread: Vec<UnreadEntry> = source.unread(&subject.digest)?.into_iter().cloned().collect();
+    for entry in &unread {
+        opener.report.warn(format!("{}; `layerstone detach` takes it off the list", told(entry)));
+    }
+    Ok(Discovered { subject, referrers, attestations, unread })
 }
 
 /// What refers to an image of a registry, and to the index that its name leads to.
@@ -112,8 +121,17 @@ fn find(
     Ok(found)
 }
 
-/// Takes referrers of an image away: the one that is meant, or all of a type. For each, its entry, and whether its manifest
-/// was deleted.
+/// A referrer that was taken away.
+pub struct Detached {
+    /// Its digest as it was listed.
+    pub digest: String,
+    /// Its entry.
+    pub entry: Value,
+    /// Whether its manifest was deleted too.
+    pub is_deleted: bool,
+}
+
+/// Takes referrers of an image away: the one that is meant, or all of a type. Of a layout also those that cannot be read.
 ///
 /// # Errors
 ///
@@ -123,41 +141,72 @@ pub fn detach(
     wanted: &Wanted,
     meant: &Meant,
     opener: &Opener<'_>,
-) -> Result<(Descriptor, Vec<(Descriptor, bool)>)> {
+) -> Result<(Descriptor, Vec<Detached>)> {
     let target = target_of(place)?;
     let subject = subject(place, wanted, opener)?;
     let mut file = None;
     let source = BlobSource::open(place, wanted, opener, &mut file, |it| opener.registries.repository(it))?;
     let listed = source.referrers(&subject.digest)?;
-    let is_meant = |it: &&Descriptor| match meant {
-        Meant::Digest(digest) => it.digest == *digest,
-        Meant::Type(kind) => it.artifact_type() == Some(kind),
+    let unread = unread_in(&source, &subject.digest, meant)?;
+    let is_meant = |digest: &str, kind: Option<&str>| match meant {
+        Meant::Digest(wanted) => digest == wanted,
+        Meant::Type(wanted) => kind == Some(wanted),
     };
-    let chosen: Vec<Descriptor> = listed.iter().filter(is_meant).cloned().collect();
-    if chosen.is_empty() {
-        return Err(no_referrer(place, meant, &listed));
+    let chosen: Vec<&Descriptor> =
+        listed.iter().filter(|it| is_meant(&it.digest.to_string(), it.artifact_type())).collect();
+    let chosen_unread: Vec<&UnreadEntry> =
+        unread.iter().filter(|it| is_meant(&it.digest, it.artifact_type.as_deref())).copied().collect();
+    if chosen.is_empty() && chosen_unread.is_empty() {
+        return Err(no_referrer(place, meant, &listed, &unread));
     }
     let digests: Vec<Digest> = chosen.iter().map(|it| it.digest).collect();
     let are_deleted = match (&source, target) {
         (BlobSource::Registry(repository), _) => repository.delete_referrers(&subject.digest, &digests)?,
         (BlobSource::File(_), ImageTarget::OciLayout(path)) => {
-            OciLayout::open(&path, opener.limits)?.unlist(&digests)?;
+            let entries: Vec<Value> = chosen_unread.iter().map(|it| it.entry.clone()).collect();
+            OciLayout::open(&path, opener.limits)?.unlist(&digests, &entries)?;
             vec![true; digests.len()]
         }
         (BlobSource::File(_), target) => bail!("cannot change: {target}"),
     };
-    Ok((subject, chosen.into_iter().zip(are_deleted).collect()))
+    let read = chosen.into_iter().zip(are_deleted).map(|(it, is_deleted)| Detached {
+        digest: it.digest.to_string(),
+        entry: json!(it),
+        is_deleted,
+    });
+    let unread = chosen_unread.iter().map(|it| Detached {
+        digest: it.digest.clone(),
+        entry: it.entry.clone(),
+        is_deleted: true,
+    });
+    let detached = read.chain(unread).collect();
+    Ok((subject, detached))
+}
+
+/// What cannot be read and may be meant: what may refer to the image, or has this very digest, whatever it is called.
+fn unread_in<'a>(source: &'a BlobSource<'_>, subject: &Digest, meant: &Meant) -> Result<Vec<&'a UnreadEntry>> {
+    let mut unread = source.unread(subject)?;
+    if let (BlobSource::File(file), Meant::Digest(digest)) = (source, meant) {
+        let is_called = |it: &&UnreadEntry| !it.names.is_empty() && it.subject.is_none() && it.digest == *digest;
+        unread.extend(file.unread()?.iter().filter(is_called));
+    }
+    Ok(unread)
 }
 
 /// The error where nothing that is meant refers to an image.
-fn no_referrer(place: &Place, meant: &Meant, listed: &[Descriptor]) -> Error {
-    let (meant, found): (String, Vec<String>) = match meant {
-        Meant::Digest(digest) => (digest.to_string(), listed.iter().map(|it| it.digest.to_string()).collect()),
+fn no_referrer(place: &Place, meant: &Meant, listed: &[Descriptor], unread: &[&UnreadEntry]) -> Error {
+    let (meant, found): (&str, Vec<String>) = match meant {
+        Meant::Digest(digest) => {
+            let unread = unread.iter().map(|it| it.digest.clone());
+            (digest, listed.iter().map(|it| it.digest.to_string()).chain(unread).collect())
+        }
         Meant::Type(kind) => {
-            let kind = kind.escape_debug().to_string();
-            (kind, listed.iter().filter_map(|it| Some(it.artifact_type()?.escape_debug().to_string())).collect())
+            let unread = unread.iter().filter_map(|it| it.artifact_type.as_deref());
+            (kind, listed.iter().filter_map(Descriptor::artifact_type).chain(unread).map(str::to_owned).collect())
         }
     };
+    let escaped = |text: &str| text.escape_debug().to_string();
+    let (meant, found): (String, Vec<String>) = (escaped(meant), found.iter().map(|it| escaped(it)).collect());
     let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
     let message = format!("no referrer {meant} of {place}: found {found}");
     Error::advised(message, format!("`layerstone discover {place}` lists what is attached"))

@@ -4,6 +4,7 @@
 use crate::blob_source::BlobSource;
 use crate::{Error, Result};
 use layerstone_attestation::{CERTIFICATE_ANNOTATION, Evidence, SIGNATURE_ANNOTATION, SIMPLE_SIGNING, is_bundle};
+use layerstone_image::UnreadEntry;
 use layerstone_oci::{Descriptor, Manifest, Referrer, media_type};
 use layerstone_registry::Error as RegistryError;
 use layerstone_store::{Digest, Limit, Limits};
@@ -35,6 +36,13 @@ pub(crate) fn cosign_tag(image: &Digest, suffix: &str) -> String {
 /// may be whole.
 pub(crate) fn find_evidence(source: &BlobSource<'_>, image: &Digest, limits: &Limits) -> Result<FoundEvidence> {
     let mut found = FoundEvidence::default();
+    for unread in source.unread(image)?.into_iter().chain(unread_tags(source, image)?) {
+        if unread.artifact_type.as_deref().is_none_or(is_kind_of_signature)
+            && let Ok(digest) = unread.digest.parse()
+        {
+            found.unread.push((digest, unread.cause.clone()));
+        }
+    }
     let listed = source.referrers(image)?;
     let count = listed.len() as u64;
     limits.check(Limit::Manifests, count).map_err(|exceeded| invalid!("{exceeded}: {image}"))?;
@@ -60,11 +68,19 @@ pub(crate) fn find_evidence(source: &BlobSource<'_>, image: &Digest, limits: &Li
 /// Whether an entry of a list may be that of a signature. cosign 2 puts the type of the config into lists under tags, and
 /// others leave it out.
 fn may_be_signature(entry: &Descriptor) -> bool {
-    let kind = entry.artifact_type();
-    media_type::is_image(&entry.media_type)
-        && kind.is_none_or(|kind| {
-            is_bundle(kind) || kind.starts_with(COSIGN_ARTIFACT) || [SIMPLE_SIGNING, media_type::EMPTY].contains(&kind)
-        })
+    media_type::is_image(&entry.media_type) && entry.artifact_type().is_none_or(is_kind_of_signature)
+}
+
+fn is_kind_of_signature(kind: &str) -> bool {
+    is_bundle(kind) || kind.starts_with(COSIGN_ARTIFACT) || [SIMPLE_SIGNING, media_type::EMPTY].contains(&kind)
+}
+
+/// What a layout has under the tags of the signatures of an image and cannot be read.
+fn unread_tags<'a>(source: &'a BlobSource<'_>, image: &Digest) -> Result<Vec<&'a UnreadEntry>> {
+    let BlobSource::File(file) = source else { return Ok(Vec::new()) };
+    let tags = COSIGN_SUFFIXES.map(|suffix| cosign_tag(image, suffix));
+    let is_tagged = |it: &&UnreadEntry| it.names.iter().any(|name| tags.iter().any(|tag| name.ends_with(&**tag)));
+    Ok(file.unread()?.iter().filter(is_tagged).filter(|it| !it.may_refer_to(image)).collect())
 }
 
 /// Adds what the layers of a manifest are.

@@ -109,7 +109,7 @@ pub use copy::Copier;
 pub use copy_blob::copy_blob;
 pub use depfile::{BuildStep, StepOptions};
 pub use destination::{Destination, WriteOptions};
-pub use discover::{Discovered, FoundReferrer, Meant, detach, discover, referrers};
+pub use discover::{Detached, Discovered, FoundReferrer, Meant, detach, discover, referrers};
 pub use docker_destination::write_archive;
 pub use erofs_cache::ErofsCache;
 pub use error::{Differences, Error, Refused, Result, chain_text};

@@ -2,6 +2,7 @@
 
 use crate::companion::{Companion, index_of_one, put_companions};
 use crate::copy_index::put_all;
+use crate::copy_referrers::Along;
 use crate::destination::WriteOptions;
 use crate::error::Context;
 use crate::error::Refused;
@@ -131,7 +132,8 @@ impl Copier<'_> {
             .refuse("--all", "`layerstone push` and `attach --platform` take one image at a time")?;
         let open = self.open(target, [source])?;
         let (limits, registries) = (self.options.limits, self.options.registries);
-        let put = put_all(source, open.store(), limits, registries, self.referrers, self.report())?;
+        let along = if self.referrers { Along::All } else { Along::Nothing };
+        let put = put_all(source, open.store(), limits, registries, along, self.report())?;
         self.finish(&open, put, name, target)
     }
 

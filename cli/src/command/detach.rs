@@ -5,11 +5,11 @@ use crate::args::Common;
 use crate::args::platform::PlatformArgs;
 use crate::args::read::{ReadArgs, parse_name};
 use crate::screen::answer::AnswerArgs;
+use crate::screen::fit::clean;
 use anyhow::Result;
 use clap::Args;
-use layerstone_oci::Descriptor;
-use layerstone_pipeline::{Meant, detach};
-use layerstone_store::Digest;
+use layerstone_pipeline::{Detached, Meant, detach};
+use layerstone_store::{Digest, Error as StoreError};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 
@@ -22,8 +22,8 @@ pub struct Options {
     #[arg(value_name = "IMAGE")]
     image: OsString,
     /// What to take away, as `layerstone discover` lists it
-    #[arg(value_name = "DIGEST", required_unless_present = "artifact_type")]
-    digest: Option<Digest>,
+    #[arg(value_name = "DIGEST", required_unless_present = "artifact_type", value_parser = digest)]
+    digest: Option<String>,
     /// Detach all files of this type: a media type or a word of `layerstone attach --type`
     #[arg(long = "type", value_name = "TYPE", value_parser = media_type, conflicts_with = "digest")]
     artifact_type: Option<String>,
@@ -40,20 +40,29 @@ pub fn run(options: &Options, common: &Common) -> Result<()> {
     let registries = options.read.registries(common);
     let opener = options.read.opener(&registries, common);
     let meant = match (&options.digest, &options.artifact_type) {
-        (Some(digest), _) => Meant::Digest(*digest),
+        (Some(digest), _) => Meant::Digest(digest.clone()),
         (None, kind) => Meant::Type(kind.clone().unwrap_or_default()),
     };
     let (subject, gone) = detach(&place, &options.platform.wanted(), &meant, &opener)?;
-    for (entry, _) in gone.iter().filter(|(_, is_deleted)| !is_deleted) {
-        common.warn(format!("taken off the list of referrers, and not deleted: {}", entry.digest));
+    for it in gone.iter().filter(|it| !it.is_deleted) {
+        common.warn(format!("taken off the list of referrers, and not deleted: {}", it.digest));
     }
-    let line = |(entry, _): &(Descriptor, bool)| format!("{}\n", entry.digest);
+    let line = |it: &Detached| format!("{}\n", clean(&it.digest));
     let value = || json!({"subject": subject, "referrers": gone.iter().map(value_of).collect::<Vec<_>>()});
     options.answer.print("detached", value, || gone.iter().map(line).collect())
 }
 
-fn value_of((entry, is_deleted): &(Descriptor, bool)) -> Value {
-    let mut value = json!(entry);
-    value["deleted"] = (*is_deleted).into();
+/// A digest as layouts may list it: of sha256, or of another algorithm (image-spec, descriptor.md, "Digests").
+fn digest(text: &str) -> Result<String, StoreError> {
+    let is_other = text.split_once(':').is_some_and(|(algorithm, encoded)| {
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        algorithm != "sha256" && is_word(algorithm) && is_word(encoded)
+    });
+    if is_other { Ok(text.to_owned()) } else { text.parse::<Digest>().map(|digest| digest.to_string()) }
+}
+
+fn value_of(detached: &Detached) -> Value {
+    let mut value = detached.entry.clone();
+    value["deleted"] = detached.is_deleted.into();
     value
 }

@@ -91,7 +91,11 @@ fn kind(entry: &Descriptor) -> String {
 
 fn value(found: &Discovered) -> Value {
     let referrers: Vec<Value> = found.referrers.iter().map(value_of).collect();
-    json!({"subject": found.subject, "referrers": referrers, "attestations": found.attestations})
+    let mut value = json!({"subject": found.subject, "referrers": referrers, "attestations": found.attestations});
+    if !found.unread.is_empty() {
+        value["unread"] = json!(found.unread);
+    }
+    value
 }
 
 /// A referrer, with what refers to it.
