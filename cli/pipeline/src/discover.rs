@@ -70,7 +70,9 @@ pub fn discover(
     let mut seen = BTreeSet::from([subject.digest]);
     let mut referrers = find(&source, &subject.digest, tree, 0, &mut seen, opener)?;
     referrers.retain(|it| artifact_type.is_none_or(|wanted| it.entry.artifact_type() == Some(wanted)));
-    let unread: Vec<UnreadEntry> = source.unread(&subject.digest)?.into_iter().cloned().collect();
+    let may_be_wanted = |kind: &str| artifact_type.is_none_or(|wanted| kind == wanted);
+    let mut unread: Vec<UnreadEntry> = source.unread(&subject.digest)?.into_iter().cloned().collect();
+    unread.retain(|it| it.artifact_type.as_deref().is_none_or(may_be_wanted));
     for entry in &unread {
         opener.report.warn(format!("{}; `layerstone detach` takes it off the list", told(entry)));
     }
