@@ -12,6 +12,7 @@ mod delete;
 mod download;
 mod forward;
 mod netrc;
+mod pages;
 mod pipe;
 mod probe;
 mod proxy;

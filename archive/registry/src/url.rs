@@ -75,6 +75,11 @@ impl Url {
         format!("{}://{}{}", self.scheme(), self.authority, self.target)
     }
 
+    /// Scheme, host and port, for messages.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority)
+    }
+
     fn scheme(&self) -> &'static str {
         if self.is_https { "https" } else { "http" }
     }

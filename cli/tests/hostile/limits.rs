@@ -3,7 +3,9 @@
 use super::*;
 use crate::platforms;
 use crate::root_script;
+use crate::support::http::{Answer, Server};
 use crate::support::pieces::{Files, Packing, oci};
+use crate::support::{fake_registry, referrer_registry};
 use layerstone_store::LIMITS;
 
 /// Limits that another test meets, since no error of a command tells what was found, or it takes a machine.
@@ -77,6 +79,29 @@ fn layout(depth: usize) -> Files {
     platforms::nested(&["amd64", "arm64"], depth)
 }
 
+/// A registry that lists one tag a page, and so many of them.
+fn pages_of_tags(most: usize) -> Server {
+    Server::start(move |request| {
+        let page: usize = request.query("page").first().map_or(1, |page| page.parse().unwrap());
+        let answer = Answer::bytes(200, format!(r#"{{"name": "a", "tags": ["t{page}"]}}"#));
+        if page < most { answer.with("Link", format!("<?page={}>; rel=\"next\"", page + 1)) } else { answer }
+    })
+}
+
+/// A registry with an image `a:1` that lists one referrer a page, and so many of them.
+fn pages_of_referrers(place: &Place, most: usize) -> (Server, std::sync::Arc<fake_registry::FakeRegistry>) {
+    let behaviour = referrer_registry::Behaviour { page: 1, ..referrer_registry::USUAL };
+    let (server, registry) = referrer_registry::start(behaviour);
+    let image = fake_registry::layout(&place.join("image-with-referrers"), 1000);
+    registry.hold(&image);
+    for number in 0..most {
+        let bytes = referrer_registry::artifact(&format!("x/{number}"), &image.manifest);
+        let kind = fake_registry::MANIFEST.to_owned();
+        registry.manifests.lock().unwrap().insert(fake_registry::named(&bytes), (bytes, kind));
+    }
+    (server, registry)
+}
+
 #[test]
 fn every_limit() {
     let place = place();
@@ -90,7 +115,11 @@ fn every_limit() {
     let export = "overlay export rich.tar -o x.tar";
     let stream = format!("stream rich.tar.conf -o x.tar --root {}", synth().root.display());
     place.ok("build s.json -o oci:chunked --compression zstd:chunked");
-    let cases: [(&str, &str, u64); 28] = [
+    let tags = pages_of_tags(3);
+    let list = format!("ls {}/a", tags.host());
+    let (referrers, _) = pages_of_referrers(&place, 3);
+    let discover = format!("discover {}/a:1", referrers.host());
+    let cases: [(&str, &str, u64); 30] = [
         ("members", export, 6),
         ("headers", export, 40 * 144),
         ("archive-members", export, 4),
@@ -112,6 +141,8 @@ fn every_limit() {
         ("index-depth", &remote, 2),
         ("index-depth", &remote_all, 2),
         ("fetched", &remote, 4),
+        ("referrer-pages", &discover, 3),
+        ("tag-pages", &list, 3),
         ("json", "inspect oci.tar", 100),
         ("json", &remote, 100),
         ("json-values", "inspect oci.tar", 10),

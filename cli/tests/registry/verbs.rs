@@ -48,6 +48,11 @@ fn pages() {
             ("/v2/none/tags/list", _) => page(Value::Null),
             ("/v2/loop/tags/list", _) => page(json!(["x"])).with("Link", "</v2/loop/tags/list>; rel=\"next\""),
             ("/v2/away/tags/list", _) => page(json!(["x"])).with("Link", "<ftp://x/>; rel=\"next\""),
+            ("/v2/other/tags/list", _) => page(json!(["x"])).with("Link", "<http://127.0.0.1:1/x>; rel=\"next\""),
+            ("/v2/ever/tags/list", at) => {
+                let next = at.map_or(1, |at| at.parse::<u64>().unwrap() + 1);
+                page(json!([])).with("Link", format!("<?last={next}>; rel=next"))
+            }
             ("/v2/text/tags/list", _) => Answer::bytes(200, "hello"),
             _ => Answer::new(404),
         }
@@ -57,7 +62,12 @@ fn pages() {
         let run = ls(name);
         assert_eq!((run.code, run.text()), (Some(0), expected), "{name}: {}", run.stderr);
     }
-    for (name, expected) in [("away", "found a next page at no address"), ("text", "found no list of tags")] {
+    for (name, expected) in [
+        ("away", "found a next page at no address"),
+        ("other", "found a next page at http://127.0.0.1:1, expected one at http://127.0.0.1:"),
+        ("ever --limit tag-pages=20", "found 21 pages of tags, expected at most 20 (limit tag-pages)"),
+        ("text", "found no list of tags"),
+    ] {
         let run = ls(name);
         assert!(run.code == Some(1) && run.stderr.contains(expected), "{name}: {}", run.stderr);
     }

@@ -46,6 +46,10 @@ pub enum Limit {
     Depth,
     /// Manifests and indexes of a registry that are read to find the one for a platform.
     Fetched,
+    /// Pages of a list of referrers that a registry gives.
+    ReferrerPages,
+    /// Pages of a list of tags that a registry gives.
+    TagPages,
     /// Bytes of PAX records that hold for all members of a tar.
     GlobalRecords,
     /// Bytes of headers of a base's layers that nixpkgs' stream copies.
@@ -82,7 +86,7 @@ const fn row(limit: Limit, name: &'static str, default: u64, counts: &'static st
 }
 
 /// All limits, in the order of [`Limit`], each with the reason for its default.
-pub const LIMITS: [Description; 27] = [
+pub const LIMITS: [Description; 29] = [
     // A few bytes may stand for many: see `Limits::unpacked`.
     Description { limit: Limit::Unpacked, name: "unpacked", default: None, counts: "bytes" },
     // gzip makes a thousand zeros of one byte, and files of real images hardly more than ten bytes.
@@ -119,6 +123,10 @@ pub const LIMITS: [Description; 27] = [
     row(Limit::Depth, "depth", 2_048, "directories within each other"),
     // An index lists an image for each platform, and one of Go's has some twenty.
     row(Limit::Fetched, "fetched", 100, "manifests"),
+    // With ten entries a page, as many as `manifests` allows. Pages may be empty, where a registry filters.
+    row(Limit::ReferrerPages, "referrer-pages", 1_000, "pages of referrers"),
+    // Registries give fifty or a hundred tags a page, and some repositories have more than a hundred thousand.
+    row(Limit::TagPages, "tag-pages", 10_000, "pages of tags"),
     // `git archive` writes 52. They are kept for each member.
     row(Limit::GlobalRecords, "global-records", 16 << 10, "bytes of global PAX records"),
     // One member with many records may be listed many times.

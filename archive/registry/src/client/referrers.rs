@@ -1,7 +1,7 @@
 //! Referrers of a manifest: asks for them by the referrers API, or by the tag of their list where there is none
 //! (distribution-spec, "Listing Referrers", "Referrers Tag Schema").
 
-use crate::client::tags::next_page;
+use crate::client::pages::Pages;
 use crate::client::{FetchedManifest, Request, refusal};
 use crate::url::encode;
 use crate::{Error, Repository, Result};
@@ -27,8 +27,8 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// The registry does not answer, or with no list; there are more than [`Limit::Manifests`], or lists of more bytes than
-    /// [`Limit::Descriptions`].
+    /// The registry does not answer, or with no list; there are more than [`Limit::Manifests`], more pages than
+    /// [`Limit::ReferrerPages`], or lists of more bytes than [`Limit::Descriptions`]; the next page is one of another server.
     pub fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Vec<Descriptor>> {
         let listed = match self.referrers_of_api(subject, artifact_type)? {
             Some(listed) => listed,
@@ -52,20 +52,22 @@ impl Repository {
         }
         let limits = &self.registry.options.limits;
         let (mut listed, mut read, mut asked) = (Vec::new(), 0, BTreeSet::new());
+        let mut pages = Pages::new(Limit::ReferrerPages);
         loop {
             let request = Request { what: WHAT, method: "GET", url: &url, headers: &[("accept", media_type::INDEX)] };
             let wrong = |cause: String| Error::Protocol { what: WHAT, url: url.to_string(), cause };
+            pages.check_next(&request, &self.registry)?;
             let answer = self.registry.retry().run(|| {
                 let reply = self.registry.request_once(&self.scope, &request)?;
                 match reply.status() {
                     200 => {}
-                    status if NO_API.contains(&status) && asked.is_empty() => return Ok(None),
+                    status if NO_API.contains(&status) && !pages.have_begun() => return Ok(None),
                     _ => return Err(refusal(&request, reply)),
                 }
-                let next = reply.header("link").and_then(next_page).map(|next| self.next_url(&request, &reply, next));
-                Ok(Some((next.transpose()?, self.read(&request, reply)?)))
+                Ok(Some((self.registry.next_page(&request, &reply)?, self.read(&request, reply)?)))
             })?;
             let Some((next, bytes)) = answer else { return Ok(None) };
+            pages.count();
             read += bytes.len() as u64;
             limits.check(Limit::Descriptions, read).map_err(|exceeded| wrong(exceeded.to_string()))?;
             let page = Index::parse(&bytes, &url.to_string(), limits)?;
