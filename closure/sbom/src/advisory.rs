@@ -8,10 +8,12 @@
 mod open_vex;
 mod order;
 mod osv;
+mod range;
 
 use crate::{Bill, Error, PackageSource, Result};
 use layerstone_store::StorePath;
-use order::{Order, is_before};
+use order::Order;
+use range::Range;
 use serde_json::Value;
 
 /// What a file says of vulnerabilities.
@@ -42,17 +44,6 @@ enum Versions {
     },
 }
 
-/// From a version on, up to another one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Range {
-    /// The first version; none from the beginning.
-    introduced: Option<String>,
-    /// The first version that is not meant any more.
-    fixed: Option<String>,
-    /// The last version that is meant.
-    last: Option<String>,
-}
-
 /// A package of a bill that has a vulnerability.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
@@ -64,7 +55,8 @@ pub struct Finding {
     pub version: String,
     /// The store path; none for a package of the base.
     pub path: Option<StorePath>,
-    /// The first versions without it, as far as the file tells them.
+    /// The version that ends each range of affected versions that this one is in, as far as the file tells it; where the
+    /// version is not known, those of all ranges.
     pub fixed: Vec<String>,
     /// What it is, in a sentence; empty if the file does not say it.
     pub summary: String,
@@ -150,7 +142,7 @@ impl Advisory {
     fn finding(&self, subject: &Subject<'_>) -> Finding {
         let fixed = match &self.versions {
             Versions::All => Vec::new(),
-            Versions::Some { ranges, .. } => ranges.iter().filter_map(|range| range.fixed.clone()).collect(),
+            Versions::Some { ranges, .. } => fixes(ranges, subject),
         };
         Finding {
             id: self.id.clone(),
@@ -176,13 +168,23 @@ impl Versions {
     }
 }
 
-impl Range {
-    fn has(&self, version: &str, order: Order) -> bool {
-        let before = |end: &Option<String>, then: &dyn Fn(&str) -> bool| end.as_deref().is_none_or(then);
-        before(&self.introduced, &|first| !is_before(version, first, order))
-            && before(&self.fixed, &|fixed| is_before(version, fixed, order))
-            && before(&self.last, &|last| !is_before(last, version, order))
+/// The versions that fix what a package has, each once.
+fn fixes(ranges: &[Range], subject: &Subject<'_>) -> Vec<String> {
+    let (version, order) = (subject.version, subject.order());
+    let of = |range: &Range| -> Vec<String> {
+        match version {
+            "" => range.fixes().map(str::to_owned).collect(),
+            version if range.has(version, order) => range.fix(version, order).map(str::to_owned).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    };
+    let mut found: Vec<String> = Vec::new();
+    for fix in ranges.iter().flat_map(of) {
+        if !found.contains(&fix) {
+            found.push(fix);
+        }
     }
+    found
 }
 
 /// The name that a package URL has, the distribution that it is of, and its version.
@@ -279,7 +281,13 @@ mod tests {
         // Two ranges in one list of events; the last one that is affected.
         let range = r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "3.0.5"}, {"introduced": "3.0.14"},
             {"last_affected": "3.0.14"}]}]"#;
-        check(&record(r#"{"name": "OpenSSL"}"#, range), &["CVE-1 openssl 3.0.14 store 3.0.5"]);
+        check(&record(r#"{"name": "OpenSSL"}"#, range), &["CVE-1 openssl 3.0.14 store "]);
+        // The fix is that of the interval, wherever its events stand; from the limit on nothing is said.
+        let range = r#""ranges": [{"type": "SEMVER", "events": [{"fixed": "3.0.16"}, {"introduced": "3.0.14"}, {"fixed": "3.0.5"},
+            {"introduced": "0"}]}]"#;
+        check(&record(r#"{"name": "openssl"}"#, range), &["CVE-1 openssl 3.0.14 store 3.0.16"]);
+        let range = r#""ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"limit": "3.0.12"}]}]"#;
+        check(&record(r#"{"name": "openssl"}"#, range), &["CVE-1 openssl 3.0.11 store "]);
         check(&record(r#"{"name": "zlib"}"#, r#""versions": ["1.2", "1.3"]"#), &["CVE-1 zlib 1.3 store "]);
         check(&record(r#"{"purl": "pkg:generic/zlib"}"#, r#""versions": ["1.2"]"#), &[]);
         // What has no version may be affected.

@@ -12,13 +12,17 @@ pub(super) enum Order {
     Dpkg,
 }
 
-/// Whether a version comes before another.
-pub(super) fn is_before(version: &str, other: &str, order: Order) -> bool {
-    let ordering = match order {
+/// Which of two versions comes first.
+pub(super) fn compare(version: &str, other: &str, order: Order) -> Ordering {
+    match order {
         Order::Nix => compare_versions(version, other),
         Order::Dpkg => compare_dpkg(version, other),
-    };
-    ordering == Ordering::Less
+    }
+}
+
+/// Whether a version comes before another.
+pub(super) fn is_before(version: &str, other: &str, order: Order) -> bool {
+    compare(version, other, order) == Ordering::Less
 }
 
 /// Epoch, then upstream's version, then Debian's revision.

@@ -1,6 +1,7 @@
 //! Reads OSV records (ossf.github.io/osv-schema, 1.6): which versions of which package a vulnerability is in.
 
-use super::{Advisory, Range, Versions, name_of_url};
+use super::range::{Event, Range};
+use super::{Advisory, Versions, name_of_url};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -61,16 +62,17 @@ struct OsvRange {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    events: Vec<Event>,
+    events: Vec<OsvEvent>,
 }
 
 /// One of these.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Event {
+struct OsvEvent {
     introduced: Option<String>,
     fixed: Option<String>,
     last_affected: Option<String>,
+    limit: Option<String>,
 }
 
 /// A record, a list of them, or a list below `vulns`.
@@ -98,7 +100,7 @@ impl Affected {
     /// None if it is of commits alone, which say nothing of versions.
     fn advisory(&self, record: &Record) -> Option<Advisory> {
         let of_versions = self.ranges.iter().filter(|range| range.kind != "GIT");
-        let ranges: Vec<Range> = of_versions.flat_map(OsvRange::ranges).collect();
+        let ranges: Vec<Range> = of_versions.map(OsvRange::range).filter(Range::begins).collect();
         if self.versions.is_empty() && ranges.is_empty() {
             return None;
         }
@@ -120,18 +122,14 @@ impl Affected {
 }
 
 impl OsvRange {
-    /// Events in their order: each that introduces begins a range, and one that ends it may follow.
-    fn ranges(&self) -> Vec<Range> {
-        let mut ranges: Vec<Range> = Vec::new();
-        for event in &self.events {
-            if let Some(introduced) = &event.introduced {
-                let introduced = Some(introduced.clone()).filter(|version| version != "0");
-                ranges.push(Range { introduced, ..Range::default() });
-            } else if let Some(range) = ranges.last_mut() {
-                range.fixed = range.fixed.take().or_else(|| event.fixed.clone());
-                range.last = range.last.take().or_else(|| event.last_affected.clone());
-            }
+    fn range(&self) -> Range {
+        let mut range = Range::default();
+        for OsvEvent { introduced, fixed, last_affected, limit } in &self.events {
+            range.events.extend(introduced.clone().map(Event::Introduced));
+            range.events.extend(fixed.clone().map(Event::Fixed));
+            range.events.extend(last_affected.clone().map(Event::LastAffected));
+            range.limits.extend(limit.clone());
         }
-        ranges
+        range
     }
 }
