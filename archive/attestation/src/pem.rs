@@ -9,10 +9,12 @@ pub(crate) struct Pem {
     pub label: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// How many blocks the text has, this one included.
+    pub blocks: usize,
 }
 
 impl Pem {
-    /// The first block of a text; what stands before and behind it is passed over.
+    /// The first block of a text; what stands before and behind it is ignored.
     pub fn parse(text: &[u8]) -> Result<Pem, String> {
         let text = std::str::from_utf8(text).map_err(|_| "found bytes that are no text, expected PEM".to_owned())?;
         let (_, rest) = text.split_once("-----BEGIN ").ok_or("found no -----BEGIN line, expected PEM")?;
@@ -24,11 +26,11 @@ impl Pem {
             ));
         }
         let end = format!("-----END {label}-----");
-        let (body, _) = rest.split_once(&end).ok_or_else(|| format!("found no {end}"))?;
+        let (body, after) = rest.split_once(&end).ok_or_else(|| format!("found no {end}"))?;
         let base64: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
         // Its text may be a secret, and is not told.
         let bytes = STANDARD.decode(base64).map_err(|_| format!("{label}: found no base64"))?;
-        Ok(Pem { label: label.to_owned(), bytes })
+        Ok(Pem { label: label.to_owned(), bytes, blocks: 1 + after.matches("-----BEGIN ").count() })
     }
 
     /// What it is, for messages, with its article.

@@ -19,6 +19,7 @@ const P256_BYTES: usize = 65;
 const ED25519_BYTES: usize = 32;
 /// What was expected where something else was found.
 const EXPECTED: &str = "a public key";
+const ONE_EACH: &str = "each key has a file of its own, and is named by itself: one --key for each";
 const KINDS: &str = "keys are ECDSA P-256 or Ed25519";
 
 /// How something is signed.
@@ -44,11 +45,16 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// It is no PEM, another thing than a public key, or a key of another kind.
+    /// It is no PEM, another thing than a public key, a key of another kind, or several keys.
     pub fn from_pem(text: &[u8], name: &str) -> Result<PublicKey> {
         let wrong = |cause| Error::Malformed { expected: EXPECTED, name: name.to_owned(), cause };
         let pem = Pem::parse(text).map_err(wrong)?;
         let hint = match &*pem.label {
+            // Of two keys in a file one would be left out, and nobody would know it.
+            "PUBLIC KEY" if pem.blocks > 1 => {
+                let found = format!("{} blocks of PEM, expected one key", pem.blocks);
+                return Err(Error::Key { expected: EXPECTED, name: name.to_owned(), found, hint: ONE_EACH });
+            }
             "PUBLIC KEY" => return PublicKey::from_der(&pem.bytes, name),
             "CERTIFICATE" => "`openssl x509 -in FILE -pubkey -noout` prints the key of a certificate",
             label if label.starts_with("ENCRYPTED ") => "`cosign public-key --key FILE` prints the public one",
@@ -132,11 +138,17 @@ mod tests {
             (COSIGN, "found a private key (ENCRYPTED SIGSTORE PRIVATE KEY); `cosign public-key --key FILE`"),
             (RSA_PUBLIC, "not a public key: it: found a key of another kind; keys are ECDSA P-256 or Ed25519"),
             (&P256_PUBLIC.replace("PUBLIC KEY", "CERTIFICATE"), "found a certificate; `openssl x509 -in FILE -pubkey"),
+            (
+                &[P256_PUBLIC, ED25519_PUBLIC].concat(),
+                "not a public key: it: found 2 blocks of PEM, expected one key; each key has a file of its own",
+            ),
             ("x", "not a public key: it: found no -----BEGIN line, expected PEM; "),
         ] {
             assert!(text(pem).contains(expected), "{}", text(pem));
         }
         let key = PublicKey::from_pem(P256_PUBLIC.as_bytes(), "it").unwrap();
+        let within = format!("a key\n{P256_PUBLIC}of ours\n");
+        assert_eq!(PublicKey::from_pem(within.as_bytes(), "it").unwrap(), key);
         assert_eq!(key.to_pem(), P256_PUBLIC);
         assert_eq!(key.hint().len(), 44);
         for end in 0..key.der.len() {

@@ -3,8 +3,9 @@
 //! See FORMAT.md beside this crate.
 
 use crate::{Error, Facts, Finding, Result, TrustPolicy, rule};
-use layerstone_store::{Digest, parse_bytes};
+use layerstone_store::{Digest, describe, json_without_twins, parse_bytes};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Format name of a policy.
@@ -150,13 +151,15 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// It is no JSON of this form, or a pattern, a mode or a key in it is none.
+    /// It is no JSON of this form, a key stands twice in an object of it, or a pattern, a mode or a key in it is none.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Policy> {
         let wrong = |cause: String| Error::Malformed { name: name.to_owned(), cause };
         // An array of values would do for serde.
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(wrong("expected an object".to_owned()));
         }
+        // Of two keys with the same name the last one would count, and nobody would know it.
+        json_without_twins(bytes).map_err(|e| wrong(e.to_string()))?;
         let policy: Policy = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
         if let Some(format) = policy.format.as_deref().filter(|format| *format != POLICY_FORMAT) {
             return Err(wrong(format!("format: found {format:?}, expected {POLICY_FORMAT:?}")));
@@ -185,15 +188,16 @@ impl Policy {
 
 /// A number of bytes, or a text that is one.
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<u64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Bytes {
-        Number(u64),
-        Text(String),
-    }
-    match Option::<Bytes>::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Bytes::Number(number)) => Ok(Some(number)),
-        Some(Bytes::Text(text)) => parse_bytes(&text).map(Some).map_err(serde::de::Error::custom),
+    let value = Value::deserialize(deserializer)?;
+    let wrong = || {
+        let found = describe(&value);
+        serde::de::Error::custom(format_args!(
+            "found {found}, expected a number of bytes, such as 500000000 or \"500M\""
+        ))
+    };
+    match &value {
+        Value::Null => Ok(None),
+        Value::String(text) => parse_bytes(text).map(Some).map_err(|_| wrong()),
+        value => value.as_u64().map(Some).ok_or_else(wrong),
     }
 }

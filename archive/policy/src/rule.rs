@@ -146,7 +146,9 @@ mod tests {
             |policy: &serde_json::Value| Policy::parse(policy.to_string().as_bytes(), "p").unwrap_err().to_string();
         for (policy, told) in [
             (json!({"sizes": {}}), "unknown field `sizes`"),
-            (json!({"size": {"image": "5 apples"}}), "expected a number of bytes"),
+            (json!({"size": {"image": "5 apples"}}), "found the string \"5 apples\", expected a number of bytes"),
+            (json!({"size": {"image": -1}}), "found the number -1, expected a number of bytes, such as 500000000 or"),
+            (json!({"size": {"layer": [1]}}), "found a list, expected a number of bytes"),
             (json!({"packages": {"forbidden": ["[a"]}}), "packages.forbidden: \"[a\""),
             (
                 json!({"files": {"required": [{"path": "etc"}]}}),

@@ -222,4 +222,17 @@ mod tests {
             assert!(told.contains(expected), "{told}");
         }
     }
+
+    /// Of two keys with the same name neither counts, wherever in the policy it is.
+    #[test]
+    fn a_key_twice() {
+        let images = r#""images": [{"signedBy": ["release"]}]"#;
+        for (policy, key) in [
+            (format!(r#"{{"trust": {{"keys": {{"release": "a.pub", "release": "b.pub"}}, {images}}}}}"#), "release"),
+            (r#"{"config": {"labels": {"a": "1", "a": "2"}}}"#.to_owned(), "a"),
+        ] {
+            let told = Policy::parse(policy.as_bytes(), "p").unwrap_err().to_string();
+            assert!(told.contains(&format!("p: found the key {key:?} twice at line 1")), "{told}");
+        }
+    }
 }
