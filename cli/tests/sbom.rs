@@ -1,5 +1,6 @@
 //! Bills of materials: validated by the libraries of their makers, compared with that of syft, the same everywhere.
 
+mod facts;
 mod planned;
 
 use crate::support::{Place, require_tool, skip, synth, test_name};

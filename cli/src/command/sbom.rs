@@ -15,6 +15,7 @@ use crate::screen::fit::clean;
 use crate::screen::out::print;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use layerstone_oci::Time;
 use layerstone_pipeline::{BillSources, ImageSource, add_sha512};
 use layerstone_sbom::{BillDiff, bill_difference};
@@ -50,7 +51,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Supplier of packages for which --meta names none
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     supplier: Option<String>,
     /// Time in the bill [default: SOURCE_DATE_EPOCH, or the image's]
     #[arg(long, value_name = "TIME")]

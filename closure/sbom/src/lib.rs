@@ -29,6 +29,7 @@ mod error;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod license;
 mod meta;
 mod os_package;
 mod package_url;
@@ -40,5 +41,6 @@ pub use bill::{Base, Bill, Component, LayerOf, Subject};
 pub use difference::{BillDiff, PackageVersions, VersionChange, bill_difference};
 pub use error::{Error, Result};
 pub use format::Format;
-pub use meta::{License, META_FORMAT, META_VERSION, Meta, MetaFile};
+pub use license::License;
+pub use meta::{META_FORMAT, META_VERSION, Meta, MetaFile};
 pub use os_package::{OsPackage, OsRelease, PackageSource, parse_apk, parse_dpkg, parse_rpm_header};

@@ -2,7 +2,7 @@
 //!
 //! See FORMAT.md beside this crate.
 
-use crate::{Error, Result};
+use crate::{Error, License, Result};
 use layerstone_store::StorePath;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -47,46 +47,12 @@ pub struct Meta {
     pub patches: Vec<String>,
 }
 
-/// A licence.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct License {
-    /// Its identifier in SPDX' list.
-    pub spdx_id: Option<String>,
-    /// What it is called; needed if it has no identifier.
-    pub name: Option<String>,
-}
-
-impl License {
-    /// The identifier, if it has one that may stand in an SPDX expression (SPDX 2.3, annex D: `idstring`).
-    pub fn id(&self) -> Option<&str> {
-        let is_id =
-            |id: &&str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
-        self.spdx_id.as_deref().filter(is_id)
-    }
-}
-
-impl License {
-    /// What an SPDX expression calls it: the identifier of SPDX' list, or one of the document's own made of its name (SPDX
-    /// 2.3, annex D).
-    pub(crate) fn expression(&self) -> String {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-        let own = || self.told().chars().map(plain).collect::<String>();
-        self.id().map_or_else(|| format!("LicenseRef-{}", own()), str::to_owned)
-    }
-
-    /// What people call it.
-    pub(crate) fn told(&self) -> &str {
-        self.name.as_deref().or(self.spdx_id.as_deref()).unwrap_or("unknown")
-    }
-}
-
 impl MetaFile {
     /// Reads a file, which messages call so.
     ///
     /// # Errors
     ///
-    /// It is no JSON of this form.
+    /// It is no JSON of this form, or a value in it would make a bill that its schema refuses.
     pub fn parse(bytes: &[u8], name: &str) -> Result<MetaFile> {
         let wrong = |cause: String| Error::Malformed { what: META_FORMAT, name: name.to_owned(), cause };
         let file: MetaFile = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
@@ -96,8 +62,41 @@ impl MetaFile {
         if let Some(version) = file.version.filter(|version| *version != META_VERSION) {
             return Err(wrong(format!("version: found {version}, expected {META_VERSION}")));
         }
+        for (path, meta) in &file.paths {
+            meta.validate().map_err(|cause| wrong(format!("{path}: {cause}")))?;
+        }
         Ok(file)
     }
+}
+
+impl Meta {
+    /// Says which key has a value that no bill may have.
+    fn validate(&self) -> Result<(), String> {
+        let check = |key: &str, value: &Option<String>, is_valid: fn(&str) -> bool, expected: &str| match value {
+            Some(text) if !is_valid(text) => Err(format!("{key}: found {text:?}, expected {expected}")),
+            _ => Ok(()),
+        };
+        check("supplier", &self.supplier, |text| !text.trim().is_empty(), "the name of an organization")?;
+        check("homepage", &self.homepage, is_address, "an address such as https://example.org")?;
+        check("purl", &self.purl, is_package_url, "a package URL, pkg:TYPE/NAME")?;
+        self.licenses.iter().try_for_each(License::validate).map_err(|cause| format!("licenses: {cause}"))
+    }
+}
+
+/// Whether a text is an address with a scheme (RFC 3986, section 3), and has no character that stands in none.
+fn is_address(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let is_excluded = |c: char| c.is_whitespace() || c.is_control() || r#"<>"{}|\^`"#.contains(c);
+    text.split_once(':').is_some_and(|(scheme, rest)| {
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_part);
+        is_scheme && !rest.trim_start_matches('/').is_empty() && !rest.contains(is_excluded)
+    })
+}
+
+/// Whether a text begins as package URLs do, with a type and a name (purl-spec, "A purl").
+fn is_package_url(text: &str) -> bool {
+    let rest = text.strip_prefix("pkg:").and_then(|rest| rest.split_once('/'));
+    rest.is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty()) && is_address(text)
 }
 
 #[cfg(test)]
@@ -138,5 +137,22 @@ mod tests {
         assert!(error(r#"{"version": 2}"#).contains("found 2, expected 1"));
         assert!(error(r#"{"paths": {"/nix/store/x": {"licence": []}}}"#).contains("licence"));
         assert!(error("[").starts_with("malformed layerstone/meta: m.json: "));
+        let path = format!("/nix/store/{}-x-1", "0".repeat(32));
+        for (known, expected) in [
+            (r#""supplier": """#, "supplier: found \"\", expected the name of an organization"),
+            (
+                r#""homepage": "example""#,
+                "homepage: found \"example\", expected an address such as https://example.org",
+            ),
+            (r#""homepage": "https://a b""#, "homepage: found \"https://a b\", expected an address"),
+            (r#""homepage": "https://""#, "homepage: found \"https://\", expected an address"),
+            (r#""purl": "nix/x@1""#, "purl: found \"nix/x@1\", expected a package URL, pkg:TYPE/NAME"),
+            (r#""purl": "pkg:nix""#, "purl: found \"pkg:nix\", expected a package URL"),
+            (r#""licenses": [{}]"#, "licenses: found neither spdxId nor name"),
+            (r#""licenses": [{"spdxId": ""}]"#, "licenses: spdxId: found an empty string"),
+        ] {
+            let told = error(&format!(r#"{{"paths": {{"{path}": {{{known}}}}}}}"#));
+            assert!(told.starts_with(&format!("malformed layerstone/meta: m.json: {path}: {expected}")), "{told}");
+        }
     }
 }
