@@ -129,9 +129,16 @@ pub(crate) fn target_of(place: &Place) -> Result<ImageTarget> {
 /// Opens a file, and hashes it.
 pub(crate) fn open(path: &Path, media_type: &str, limits: &Limits) -> Result<AttachedFile> {
     let doing = || format!("cannot read: {}", path.display());
+    if path.is_dir() {
+        let hint = format!("`tar -cf NAME.tar -C {} .` makes a file of it", path.display());
+        return Err(Error::advised(
+            format!("cannot attach: {}: found a directory, expected a file", path.display()),
+            hint,
+        ));
+    }
+    let file = open_regular(path).with_context(doing)?;
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.with_context(|| format!("not UTF-8: {}: expected a file whose name is a text", path.display()))?;
-    let file = open_regular(path).with_context(doing)?;
     let mut sink = io::sink();
     let mut hashed = DigestWriter::new(&mut sink);
     io::copy(&mut &file, &mut hashed).with_context(doing)?;

@@ -7,6 +7,7 @@ use crate::discover::{REFERENCE_DIGEST, REFERENCE_TYPE, is_attestation};
 use crate::oci_destination::OciDestination;
 use crate::shared_change::{MOST_ROUNDS, pause, turn};
 use crate::{CompressionChoice, Error, ImageTarget, Opener, Result, find_manifest};
+use layerstone_attestation::Statement;
 use layerstone_layer::Content;
 use layerstone_oci::{
     ARTIFACT_KINDS, Descriptor, IN_TOTO, Index, Manifest, PREDICATE_TYPE, Place, Platform, Reference, StoredManifest,
@@ -59,8 +60,8 @@ impl StatementLayer {
 ///
 /// # Errors
 ///
-/// The image is not there, or there are several; a file is neither a statement nor what a type of predicates is known for;
-/// the place refuses.
+/// The image is not there, or there are several; a file is neither a statement nor what a type of predicates is known for,
+/// or is a statement about another image; the place refuses.
 pub fn attest(place: &Place, wanted: &Wanted, attachment: &Attachment, opener: &Opener<'_>) -> Result<Attested> {
     let target = target_of(place)?;
     let _turn = turn(&target)?;
@@ -189,7 +190,11 @@ fn statement(path: &Path, media_type: &str, subject: &Digest, limits: &Limits) -
     let value: Value = serde_json::from_slice(&text).map_err(|e| wrong(format!("not JSON: {e}")))?;
     let stated = value["_type"].as_str().filter(|kind| kind.starts_with("https://in-toto.io/Statement/"));
     match (stated, value["predicateType"].as_str()) {
-        (Some(_), Some(predicate)) => Ok(StatementLayer::of(predicate, text.clone())),
+        (Some(_), Some(predicate)) => {
+            let name = path.display().to_string();
+            check_subject(&Statement::parse(&text, &name, limits)?, &name, subject)?;
+            Ok(StatementLayer::of(predicate, text.clone()))
+        }
         _ => {
             let known = ARTIFACT_KINDS.iter().find(|kind| kind.media_type == media_type).and_then(|it| it.predicate);
             let Some(predicate) = known else {
@@ -198,6 +203,18 @@ fn statement(path: &Path, media_type: &str, subject: &Digest, limits: &Limits) -
             };
             Ok(StatementLayer::wrapping(&text, predicate, subject))
         }
+    }
+}
+
+/// Checks that a statement, whose file is called so, is about an image.
+///
+/// # Errors
+///
+/// It is about another one.
+pub(crate) fn check_subject(statement: &Statement, name: &str, image: &Digest) -> Result<()> {
+    match statement.is_about(image) {
+        true => Ok(()),
+        false => bail!("cannot attest: {name}: found a statement about another image, expected one about {image}"),
     }
 }
 

@@ -2,6 +2,7 @@
 //! under a tag, as cosign 2, skopeo and podman look for it.
 
 use crate::attach::{AttachedFile, put_artifact, subject, target_of};
+use crate::attest::check_subject;
 use crate::blob_source::BlobSource;
 use crate::cosign_tag::{TagLayer, put_tagged};
 use crate::error::Context;
@@ -124,9 +125,7 @@ fn stated(path: &Path, predicate: Option<&str>, image: &Digest, limits: &Limits)
         let found = statement.predicate_type.escape_debug();
         return Err(wrong(format!("found a statement of the type {found}, expected {expected}")));
     }
-    if !statement.is_about(image) {
-        return Err(wrong(format!("found a statement about another image, expected one about {image}")));
-    }
+    check_subject(&statement, &name, image)?;
     if statement.predicate_type == COSIGN_SIGN {
         return Ok(Payload { bytes, said: Said::Image, predicate: COSIGN_SIGN.to_owned() });
     }

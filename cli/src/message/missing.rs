@@ -2,9 +2,10 @@
 
 const ARCHIVE: &str = "-o NAME.tar writes an archive, -o oci:DIR a layout, -o docker: gives it to docker";
 const LAYER_AND_BLOB: &str = "-o NAME.layer.json --blob NAME.tar: what the layer is, and its tar";
+const PREDICATE_TYPE: &str = "--type spdx, or an address such as --type https://example.com/x/v1";
 
 /// The command, the start of what it lacks, and what to write.
-const ROWS: [(&str, &str, &str); 37] = [
+const ROWS: [(&str, &str, &str); 38] = [
     ("build", "--output", "-o NAME.tar writes an archive, -o oci:DIR a layout, -o docker: gives the image to docker"),
     ("build", "--compression", "--compression gzip, or zstd: a level is one of its levels"),
     ("build", "no image: ", "--name NAME with --contents STORE-PATH or --copy FROM:TO"),
@@ -27,6 +28,11 @@ const ROWS: [(&str, &str, &str); 37] = [
     ("overlay run", "--output", LAYER_AND_BLOB),
     ("attach", "--type", "--type spdx, cyclonedx, provenance, vex or sarif, or a media type such as text/plain"),
     ("attach", "<FILE>", "the files to attach come behind the image"),
+    (
+        "verify",
+        "--key",
+        "--key FILE is the public key that must have signed it; --policy FILE has keys, and rules for images",
+    ),
     ("detach", "<DIGEST>", "`layerstone discover IMAGE` lists digests; --type TYPE takes all of a type"),
     ("ls", "<REPO>", "HOST/NAME is a repository, `ls` alone lists files"),
     (
@@ -105,7 +111,12 @@ const VALUES: [(&str, &str); 30] = [
     ("expected a number of bytes", "units are k, M, G and Ki, Mi, Gi"),
 ];
 
+/// The same for a flag that means something else in a command.
+const VALUES_OF: [(&str, &str, &str); 2] =
+    [("sign", "'--type ", PREDICATE_TYPE), ("verify", "'--type ", PREDICATE_TYPE)];
+
 /// What a value is like, of the flag that a message names.
-pub fn value_hint(message: &str) -> Option<&'static str> {
-    VALUES.iter().find(|(flag, _)| message.contains(flag)).map(|(_, hint)| *hint)
+pub fn value_hint(command: &str, message: &str) -> Option<&'static str> {
+    let own = VALUES_OF.iter().find(|(of, flag, _)| *of == command && message.contains(flag)).map(|(.., hint)| *hint);
+    own.or_else(|| VALUES.iter().find(|(flag, _)| message.contains(flag)).map(|(_, hint)| *hint))
 }

@@ -106,7 +106,7 @@ fn hints(error: &clap::Error, message: &str) -> Vec<String> {
         }
         ErrorKind::ValueValidation => nearest_listed(message)
             .map(|name| format!("a similar value exists: '{name}'"))
-            .or_else(|| missing::value_hint(message).map(str::to_owned)),
+            .or_else(|| missing::value_hint(&running_name(), message).map(str::to_owned)),
         // `2 values required for '--diff <OLD> <NEW>' but 1 was provided`.
         ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
             message.split('\'').nth(1).map(|flag| flag.replace(['<', '>'], ""))
@@ -142,7 +142,7 @@ fn last_hint(kind: ErrorKind, message: &str) -> Option<String> {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => missing::hints(&running_name(), &[lacking(quoted)])
             .first()
             .copied()
-            .or_else(|| missing::value_hint(message))
+            .or_else(|| missing::value_hint(&running_name(), message))
             .map(str::to_owned)
             .or_else(|| message.contains("[possible values: ").then(|| "write one of the possible values".to_owned()))
             .or_else(|| {

@@ -147,7 +147,14 @@ fn statements_in_the_index() {
     assert_eq!(read(&layer["digest"]), expected);
     let config = read(&manifest["config"]["digest"]);
     assert_eq!(config["rootfs"]["diff_ids"], json!([layer["digest"]]));
-    // Once more the same, and another one beside it.
+    // Once more the same, and another one beside it. A statement about another image is none of this one.
+    let told = place.fail(&attest("prov.json", "in-toto"));
+    let expected =
+        format!("error: cannot attest: prov.json: found a statement about another image, expected one about {image}\n");
+    assert!(told.starts_with(&expected), "{told}");
+    let statement = json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
+        "subject": [{"digest": {"sha256": image[7..]}}]});
+    place.write("prov.json", statement.to_string());
     assert_eq!(printed(&place, &attest("sbom.json", "spdx")), first);
     let second = read(&json!(printed(&place, &attest("prov.json", "provenance"))));
     let both = read(&second["manifests"][1]["digest"]);

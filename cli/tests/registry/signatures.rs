@@ -2,12 +2,13 @@
 
 use super::referrers::printed;
 use crate::support::fake_registry::{FakeRegistry, layout, named};
-use crate::support::http::Server;
+use crate::support::http::{Answer, Server};
 use crate::support::keys::keys;
-use crate::support::referrer_registry::{Behaviour, USUAL, start};
+use crate::support::referrer_registry::{Behaviour, INDEX, USUAL, start};
 use crate::support::{Place, answer};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
@@ -223,6 +224,65 @@ fn in_registries() {
     let (_server, _, name) = held(&place, Behaviour { forgets: true, ..USUAL });
     let told = place.fail(&format!("sign {name} --key ed.key --retries 1"));
     assert!(told.starts_with("error: not listed as a referrer: "), "{told}");
+}
+
+/// A registry whose list of referrers never ends, and one whose list goes on elsewhere: nobody else is asked.
+#[test]
+fn lists_of_bad_registries() {
+    let (place, image) = setting();
+    let elsewhere = Server::start(|_| Answer::new(404));
+    let away = format!("http://{}/x?n=", elsewhere.host());
+    let at_another = format!("found a next page at http://{}, expected one at http://127.0.0.1:", elsewhere.host());
+    let endless = "found 21 pages of referrers, expected at most 20 (limit referrer-pages)".to_owned();
+    for (next, expected) in [("?n=".to_owned(), endless), (away, at_another)] {
+        let pages = AtomicUsize::default();
+        let (server, registry) = FakeRegistry::start(move |_, request| {
+            request.path().contains("/referrers/").then(|| {
+                let empty = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []});
+                let link = format!("<{next}{}>; rel=\"next\"", pages.fetch_add(1, Ordering::Relaxed));
+                Answer::bytes(200, empty.to_string()).with("Content-Type", INDEX).with("Link", link)
+            })
+        });
+        registry.hold(&layout(&place.join("held"), 1000));
+        let name = format!("{}/a@{image}", server.host());
+        for command in [
+            format!("verify {name} --key ed.pub"),
+            format!("sign {name} --key ed.key"),
+            format!("discover {name}"),
+            format!("copy --referrers registry:{name} oci:copied"),
+        ] {
+            let told = place.fail(&format!("{command} --limit referrer-pages=20"));
+            assert!(told.contains(&expected), "{command}: {told}");
+        }
+    }
+    assert_eq!(elsewhere.seen().len(), 0);
+}
+
+/// What a command line lacks, and what its values are like, in words of signatures.
+#[test]
+fn command_lines() {
+    let (place, _) = setting();
+    place.write("two.pub", [place.read("ed.pub"), place.read("ec.pub")].concat());
+    let address = "hint: --type spdx, or an address such as --type https://example.com/x/v1\n";
+    for (line, expected) in [
+        ("sign one --key ed.key --attest sbom.json --type x/y", address),
+        ("verify one --key ed.pub --type x/y", address),
+        (
+            "verify one",
+            "hint: --key FILE is the public key that must have signed it; --policy FILE has keys, and rules",
+        ),
+        (
+            "attach one . --type x/y",
+            "error: cannot attach: .: found a directory, expected a file\nhint: `tar -cf NAME.tar -C . .` ",
+        ),
+        (
+            "verify one --key two.pub",
+            "not a public key: two.pub: found 2 blocks of PEM, expected one key\nhint: each key",
+        ),
+    ] {
+        let told = place.run(line).stderr;
+        assert!(told.contains(expected), "{line}: {told}");
+    }
 }
 
 /// Programs that sign: what they are given, what they may print, and how they may fail.
