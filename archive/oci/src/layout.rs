@@ -194,7 +194,7 @@ impl OciLayout {
         let digests: HashSet<String> = digests.iter().map(Digest::to_string).collect();
         let is_meant = |entry: &Value| entry["digest"].as_str().is_some_and(|digest| digests.contains(digest));
         let is_unnamed = |entry: &Value| !has_name(&entry["annotations"]);
-        listed.retain(|entry| !(is_meant(entry) && is_unnamed(entry)) && !entries.contains(entry));
+        listed.retain(|entry| !(entries.contains(entry) || is_meant(entry) && is_unnamed(entry)));
         let count = before - listed.len();
         if count > 0 {
             let mut output = Output::create_below(&self.directory, Path::new(INDEX_NAME), &path)?;
