@@ -30,7 +30,7 @@ pub struct Surroundings<'a> {
     /// Go's name of its architecture: programs for another one are passed over.
     pub architecture: &'a str,
     /// LD_LIBRARY_PATH there.
-    pub library_path: &'a [PathBuf],
+    pub search_path: &'a [PathBuf],
     /// The store, whose paths come into the image by themselves.
     pub store: &'a Store,
 }
@@ -76,7 +76,7 @@ pub fn find_libraries(copies: &[CopyInput], surroundings: Surroundings<'_>) -> R
         if architecture.is_some_and(|found| !runs_on(found, surroundings.architecture)) {
             continue;
         }
-        let needs = needs_in(&image, &machine, (&program, &to), surroundings.library_path);
+        let needs = needs_in(&image, &machine, (&program, &to), surroundings.search_path);
         let needs = needs.map_err(Error::io("find the libraries of", &to))?;
         missing.extend(needs.missing);
         for (to, needed) in needs.files {

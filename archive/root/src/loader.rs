@@ -240,7 +240,7 @@ impl Loading<'_> {
                 Held::Nothing => {}
                 Held::Unread => return Ok(Library::Unread),
                 Held::File(file) => {
-                    if let Some(elf) = self.library(&file)? {
+                    if let Some(elf) = self.shared_object(&file)? {
                         let place = Place { from: file.path, to: candidate.to.clone() };
                         return Ok(Library::Found { place, elf, is_held: true });
                     }
@@ -249,7 +249,7 @@ impl Loading<'_> {
         }
         for place in candidates {
             let Some(file) = self.search.view.file(&place.from)? else { continue };
-            if let Some(elf) = self.library(&file)? {
+            if let Some(elf) = self.shared_object(&file)? {
                 return Ok(Library::Found { place, elf, is_held: false });
             }
         }
@@ -257,7 +257,7 @@ impl Loading<'_> {
     }
 
     /// An ELF file for the same machine.
-    fn library(&self, file: &FoundFile) -> io::Result<Option<Elf>> {
+    fn shared_object(&self, file: &FoundFile) -> io::Result<Option<Elf>> {
         Ok(parse(file)?.filter(|elf| elf.machine == self.machine))
     }
 }

@@ -84,7 +84,7 @@ pub fn libraries(
     let of_base = below.base.and_then(|base| base.config.get("architecture")?.as_str());
     let architecture = spec.architecture.as_deref().or(of_base).unwrap_or_else(|| host_architecture());
     let library_path = library_path(spec);
-    let surroundings = Surroundings { below: below.tree, architecture, library_path: &library_path, store };
+    let surroundings = Surroundings { below: below.tree, architecture, search_path: &library_path, store };
     Ok(find_libraries(&copies, surroundings)?)
 }
 

@@ -55,12 +55,13 @@ pub(crate) fn put_tagged(
     let content: Arc<dyn Content> = Arc::new(layer.bytes);
     for round in 0..MOST_ROUNDS {
         let begin = Instant::now();
-        if let Some((found, bytes)) = source.tagged(&tag)?
-            && Manifest::parse(&bytes, &tag, &opener.limits)?.layers.contains(&descriptor)
+        let there = signatures(source, &tag, &opener.limits)?;
+        if let Some((digest, signatures)) = &there
+            && signatures.layers.contains(&descriptor)
         {
-            return Ok(found.digest);
+            return Ok(*digest);
         }
-        let (config, manifest) = with_layer(source, &tag, descriptor.clone(), &opener.limits)?;
+        let (config, manifest) = with_layer(source, there.map(|(_, there)| there), descriptor.clone())?;
         let config: Arc<dyn Content> = Arc::new(config);
         let to = OciDestination::open(&target, CompressionChoice::default(), opener.registries, &[])?;
         to.store().put(&descriptor, &content)?;
@@ -73,30 +74,35 @@ pub(crate) fn put_tagged(
     Err(Error::advised(message, "another client writes at the same moment: sign again"))
 }
 
-/// The config and the manifest of what is under a tag, with a layer more.
+/// The signatures under a tag, and the digest of their manifest; none if the tag leads to nothing.
+fn signatures(source: &BlobSource<'_>, tag: &str, limits: &Limits) -> Result<Option<(Digest, Manifest)>> {
+    let Some((found, bytes)) = source.tagged(tag)? else { return Ok(None) };
+    if !media_type::is_image(&found.media_type) {
+        bail!("not signatures: {tag}: found {}, expected an image of signatures", found.media_type.escape_debug());
+    }
+    let manifest = Manifest::parse(&bytes, tag, limits)?;
+    if let Some(layer) = manifest.layers.iter().find(|layer| is_files(layer)) {
+        let kind = layer.media_type.escape_debug();
+        let message = format!("not signatures: {tag}: found a layer {kind}, expected an image of signatures");
+        return Err(Error::advised(message, "`layerstone delete` frees the tag; --form bundle needs none"));
+    }
+    Ok(Some((found.digest, manifest)))
+}
+
+/// The config and the manifest of the signatures that are there, with a layer more.
 fn with_layer(
     source: &BlobSource<'_>,
-    tag: &str,
+    there: Option<Manifest>,
     layer: Descriptor,
-    limits: &Limits,
 ) -> Result<(Vec<u8>, StoredManifest)> {
     let mut config = json!({
         "architecture": "", "created": NO_TIME, "history": [], "os": "",
         "rootfs": {"type": "layers", "diff_ids": []}, "config": {},
     });
     let (mut layers, mut annotations) = (Vec::new(), BTreeMap::new());
-    if let Some((found, bytes)) = source.tagged(tag)? {
-        if !media_type::is_image(&found.media_type) {
-            bail!("not signatures: {tag}: found {}, expected an image of signatures", found.media_type.escape_debug());
-        }
-        let manifest = Manifest::parse(&bytes, tag, limits)?;
+    if let Some(manifest) = there {
         let read: Option<Value> = serde_json::from_slice(&source.small_blob(&manifest.config)?).ok();
         config = read.filter(|it| it["rootfs"]["diff_ids"].is_array()).unwrap_or(config);
-        if let Some(layer) = manifest.layers.iter().find(|layer| is_files(layer)) {
-            let kind = layer.media_type.escape_debug();
-            let message = format!("not signatures: {tag}: found a layer {kind}, expected an image of signatures");
-            return Err(Error::advised(message, "`layerstone delete` frees the tag; --form bundle needs none"));
-        }
         (layers, annotations) = (manifest.layers, manifest.annotations);
     }
     if let Some(ids) = config["rootfs"]["diff_ids"].as_array_mut() {

@@ -4,12 +4,8 @@
 use crate::{ImageTarget, Opener, Result};
 use layerstone_store::{Digest, Error as StageError, wait_lock};
 use std::fs::File;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// The least pause after which a change of a tag is looked for again, longer than others take from reading to writing.
-const PAUSE: Duration = Duration::from_millis(400);
-/// How many times as long as its own reading and writing took a client waits.
-const TIMES: u32 = 4;
 /// Times that a change of a tag is made.
 pub(crate) const MOST_ROUNDS: u32 = 16;
 
@@ -23,12 +19,8 @@ pub(crate) fn turn(target: &ImageTarget) -> Result<Option<File>> {
     Ok(Some(directory))
 }
 
-/// Waits until a change that was begun at that time is looked for. After the first round somebody else has written too, and
-/// waits for a time of its own.
+/// Waits until a change that was begun at that time is looked for.
 pub(crate) fn pause(begin: Instant, change: &Digest, round: u32, opener: &Opener<'_>) -> Result<()> {
-    let least = PAUSE.max(begin.elapsed().saturating_mul(TIMES));
-    let own = Digest::of(format!("{round} {} {change}", std::process::id()).as_bytes());
-    let part = u32::from(u8::from_str_radix(&own.hex()[..2], 16).unwrap_or_default());
-    let time = if round == 0 { least } else { least + PAUSE * part / 256 };
+    let time = layerstone_registry::pause(begin.elapsed(), Some(change), round);
     Ok(opener.registries.options.cancel.sleep(time)?)
 }

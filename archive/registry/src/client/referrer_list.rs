@@ -8,6 +8,7 @@
 
 use crate::client::referrers::TaggedList;
 use crate::client::{Body, Request, refusal};
+use crate::pause::{PAUSE, pause};
 use crate::{Error, Repository, Result};
 use layerstone_oci::{Descriptor, Index, Referrer, media_type, referrers_tag};
 use layerstone_store::Digest;
@@ -17,12 +18,8 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 const WHAT: &str = "cannot write the list of referrers";
-/// The least pause after which a change is looked for again.
-const PAUSE: Duration = Duration::from_millis(400);
 /// What was read longer ago is read again before it is written.
-const FRESH: Duration = Duration::from_millis(100);
-/// How many times as long as its own reading and writing took a client waits.
-const TIMES: u32 = 4;
+const FRESH: Duration = PAUSE.checked_div(4).expect("four is not zero");
 /// Lists that are changed at a time.
 const AT_ONCE: usize = 8;
 /// Times that a change is made.
@@ -127,7 +124,10 @@ impl Repository {
             match self.put_list(subject, &list, round < MOST_CONDITIONAL) {
                 Err(error) => attempts.again(error, Error::is_transient)?,
                 // Whether it was written or somebody else came first, the next round tells.
-                Ok(()) => policy.cancel.sleep(pause(begin.elapsed(), &list.index, round))?,
+                Ok(()) => {
+                    let last = list.index.manifests.last().map(|entry| entry.digest);
+                    policy.cancel.sleep(pause(begin.elapsed(), last.as_ref(), round))?;
+                }
             }
         }
         let tag = referrers_tag(subject);
@@ -151,17 +151,4 @@ impl Repository {
             _ => Err(refusal(&request, reply)),
         }
     }
-}
-
-/// How long to wait until the list is looked at again, after reading and writing took so long. Those who have written at the
-/// same moment wait for times of their own, so that they meet no more; in the first round nobody is known to have.
-fn pause(took: Duration, index: &Index, round: u32) -> Duration {
-    let least = PAUSE.max(took.saturating_mul(TIMES));
-    if round == 0 {
-        return least;
-    }
-    let text = format!("{round} {}", std::process::id());
-    let own = index.manifests.last().map_or(text.clone(), |entry| format!("{text} {}", entry.digest));
-    let part = u32::from(u8::from_str_radix(&Digest::of(own.as_bytes()).hex()[..2], 16).unwrap_or_default());
-    least + PAUSE * part / 256
 }
